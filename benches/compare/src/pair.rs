@@ -1,0 +1,144 @@
+//! Two processes of one subject, from the parent's point of view.
+
+use std::env;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::Result;
+use crate::bench::Bench;
+use crate::peer::Peer;
+use crate::subject::python;
+
+/// Set-up, or one burst of small messages, takes far less.
+const LIMIT: Duration = Duration::from_secs(20);
+/// The slowest rival moves 500 MB in about two seconds.
+const CARRY_LIMIT: Duration = Duration::from_secs(60);
+
+/// One array written, handed over and read: nanoseconds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Passage {
+    /// From handing over until the receiver has it.
+    pub(crate) hop_ns: f64,
+    /// From the first write until the receiver has summed it.
+    pub(crate) total_ns: f64,
+}
+
+/// A and, if the subject has two processes of ours, B.
+#[derive(Debug)]
+pub(crate) struct Pair {
+    pub(crate) a: Peer,
+    pub(crate) b: Option<Peer>,
+    /// Prefix of the names it uses.
+    pub(crate) id: String,
+}
+
+impl Pair {
+    /// Starts both ends of `role` for arrays of `bytes`.
+    pub(crate) fn open(bench: &Bench, role: &str, bytes: usize) -> Result<Self> {
+        let id = bench.pair_id();
+        let mut a = spawn(bench, role, "a", &id, bytes, "")?;
+        let token = a.hear("token", LIMIT)?;
+        let mut b = spawn(bench, role, "b", &id, bytes, &token)?;
+        b.hear("token", LIMIT)?;
+        b.hear("ready", LIMIT)?;
+        a.hear("ready", LIMIT)?;
+        Ok(Self { a, b: Some(b), id })
+    }
+
+    /// Starts a role that plays alone.
+    pub(crate) fn alone(bench: &Bench, role: &str, bytes: usize) -> Result<Self> {
+        let id = bench.pair_id();
+        let mut a = spawn(bench, role, "a", &id, bytes, "")?;
+        a.hear("token", LIMIT)?;
+        a.hear("ready", LIMIT)?;
+        Ok(Self { a, b: None, id })
+    }
+
+    /// Starts a Python subject, which brings its own second process.
+    pub(crate) fn python(bench: &Bench, kind: &str, bytes: usize) -> Result<Self> {
+        let id = bench.pair_id();
+        let command = python::command(&bench.options.python, kind, bytes, bench.cpus, bench.fifo);
+        let mut a = Peer::spawn(format!("python {kind}"), command)?;
+        a.hear("ready", LIMIT)?;
+        Ok(Self { a, b: None, id })
+    }
+
+    /// A burst; the samples are A's.
+    pub(crate) fn burst(&mut self, count: usize, pause_ns: u64) -> Result<Vec<f64>> {
+        let request = format!("burst {count} {pause_ns}");
+        if let Some(b) = &mut self.b {
+            b.tell(&request)?;
+        }
+        self.a.tell(&request)?;
+        let samples = self.a.hear("samples", LIMIT)?;
+        if let Some(b) = &mut self.b {
+            b.hear("samples", LIMIT)?;
+        }
+        numbers(&samples)
+    }
+
+    /// One array full of `value`, from A to B.
+    pub(crate) fn pass(&mut self, value: f64) -> Result<Passage> {
+        let stamps = if let Some(b) = &mut self.b {
+            b.tell(&format!("recv {value}"))?;
+            self.a.tell(&format!("send {value}"))?;
+            let got = b.hear("got", CARRY_LIMIT)?;
+            format!("{} {got}", self.a.hear("sent", CARRY_LIMIT)?)
+        } else {
+            self.a.tell(&format!("pass {value}"))?;
+            self.a.hear("passed", CARRY_LIMIT)?
+        };
+        match numbers(&stamps)?[..] {
+            [start, filled, got, read] => {
+                Ok(Passage { hop_ns: got - filled, total_ns: read - start })
+            }
+            _ => Err(format!("expected four time stamps, got \"{stamps}\"").into()),
+        }
+    }
+
+    /// Ends both, B first: A is the one that made things.
+    pub(crate) fn quit(self) -> Result<()> {
+        if let Some(b) = self.b {
+            b.quit()?;
+        }
+        self.a.quit()
+    }
+}
+
+/// Asks a side for something that is answered with `done`.
+pub(crate) fn ask(peer: &mut Peer, request: &str) -> Result<()> {
+    peer.tell(request)?;
+    peer.hear("done", LIMIT)?;
+    Ok(())
+}
+
+fn spawn(
+    bench: &Bench,
+    role: &str,
+    side: &str,
+    id: &str,
+    bytes: usize,
+    token: &str,
+) -> Result<Peer> {
+    let mut command = Command::new(env::current_exe()?);
+    command
+        .args(["role", role, "--side", side, "--id", id, "--bytes", &bytes.to_string()])
+        .arg("--dir")
+        .arg(&bench.dir)
+        .arg("--shm")
+        .arg(&bench.shm)
+        .args(["--token", token])
+        .env("CROSSDOCK_DIR", bench.shm.join("crossdock"))
+        .env("TMPDIR", &bench.dir);
+    if let Some(cpu) = bench.cpus[usize::from(side == "b")] {
+        command.args(["--cpu", &cpu.to_string()]);
+    }
+    if bench.fifo {
+        command.arg("--fifo");
+    }
+    Peer::spawn(format!("{role} {side}"), command)
+}
+
+fn numbers(line: &str) -> Result<Vec<f64>> {
+    Ok(line.split_ascii_whitespace().map(str::parse).collect::<Result<_, _>>()?)
+}

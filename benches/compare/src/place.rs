@@ -1,0 +1,105 @@
+//! Where a child stands: its side of the pair, the names it may use, its CPU and its priority.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use rustix::process::{Signal, set_parent_process_death_signal};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+use crate::Result;
+
+/// Real-time priority of the bursts; the middle, below the kernel's own threads.
+const PRIORITY: i32 = 50;
+
+/// The two ends of a pair: A begins, B answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Side {
+    /// Sends first, and keeps the time.
+    A,
+    /// Answers.
+    B,
+}
+
+/// The arguments of the hidden `role` subcommand.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Place {
+    /// Name of the role, as in `subject::serve`.
+    pub(crate) role: String,
+    /// Which end.
+    #[arg(long)]
+    pub(crate) side: Side,
+    /// Prefix of every name this pair may create.
+    #[arg(long)]
+    pub(crate) id: String,
+    /// Payload of one array.
+    #[arg(long)]
+    pub(crate) bytes: usize,
+    /// Directory for files, emptied at the end.
+    #[arg(long)]
+    pub(crate) dir: PathBuf,
+    /// Directory in tmpfs, emptied at the end.
+    #[arg(long)]
+    pub(crate) shm: PathBuf,
+    /// What A told B to find it by.
+    #[arg(long, default_value = "")]
+    pub(crate) token: String,
+    /// CPU to stay on.
+    #[arg(long)]
+    pub(crate) cpu: Option<usize>,
+    /// Run under SCHED_FIFO.
+    #[arg(long)]
+    pub(crate) fifo: bool,
+}
+
+impl Place {
+    /// The array length in elements.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes / size_of::<f64>()
+    }
+
+    /// Binds this process to its CPU, its priority and its parent's life.
+    pub(crate) fn take(&self) -> Result<()> {
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+        if let Some(cpu) = self.cpu {
+            pin(cpu)?;
+        }
+        if self.fifo {
+            set_fifo()?;
+        }
+        Ok(())
+    }
+}
+
+/// The CPUs this process may use.
+pub(crate) fn cpus() -> Result<Vec<usize>> {
+    let allowed = sched_getaffinity(None)?;
+    Ok((0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu)).collect())
+}
+
+/// Keeps the calling thread, and those it starts, on one CPU.
+pub(crate) fn pin(cpu: usize) -> Result<()> {
+    let mut set = CpuSet::new();
+    set.set(cpu);
+    Ok(sched_setaffinity(None, &set)?)
+}
+
+/// Asks for SCHED_FIFO; it needs CAP_SYS_NICE or RLIMIT_RTPRIO.
+pub(crate) fn set_fifo() -> Result<()> {
+    let param = libc::sched_param { sched_priority: PRIORITY };
+    // SAFETY: `param` lives through the call, and 0 is the calling thread.
+    match unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const param) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error().into()),
+    }
+}
+
+/// Whether [`set_fifo`] would be granted to the children.
+pub(crate) fn may_fifo() -> bool {
+    let granted = set_fifo().is_ok();
+    if granted {
+        let param = libc::sched_param { sched_priority: 0 };
+        // SAFETY: as in `set_fifo`.
+        unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &raw const param) };
+    }
+    granted
+}

@@ -1,0 +1,53 @@
+//! What is measured: ours, the floors below it and the rivals beside it.
+//!
+//! A subject is a function that takes a [`Place`] and plays one end of a pair until it is told to
+//! quit. Adding one is one file here, one line in [`ROLES`] and one line in a measure.
+
+pub(crate) mod crossdock;
+pub(crate) mod floor;
+pub(crate) mod iceoryx2;
+pub(crate) mod ipc_channel;
+pub(crate) mod memory;
+pub(crate) mod pipe;
+pub(crate) mod python;
+pub(crate) mod raw_sync;
+
+use crate::Result;
+use crate::control::Control;
+use crate::place::Place;
+
+/// Plays one end of a pair in a process of its own.
+type Role = fn(&Place, &mut Control) -> Result<()>;
+
+const ROLES: &[(&str, Role)] = &[
+    ("floor-spin", floor::spin),
+    ("floor-spin-payload", floor::spin_payload),
+    ("floor-futex", floor::futex),
+    ("crossdock-awake", crossdock::awake),
+    ("crossdock-asleep", crossdock::asleep),
+    ("crossdock-moved", crossdock::moved),
+    ("crossdock-handle", crossdock::handle),
+    ("crossdock-carry", crossdock::carry),
+    ("crossdock-fill", crossdock::fill),
+    ("crossdock-stock", crossdock::stock),
+    ("iceoryx2-poll", iceoryx2::poll),
+    ("iceoryx2-event", iceoryx2::event),
+    ("iceoryx2-stock", iceoryx2::stock),
+    ("ipc-channel-handle", ipc_channel::handle),
+    ("ipc-channel-serde", ipc_channel::serde),
+    ("ipc-channel-bytes", ipc_channel::bytes),
+    ("raw-sync-event", raw_sync::event),
+    ("postcard-pipe", pipe::postcard),
+    ("memory-private", memory::private),
+    ("memory-segment", memory::segment),
+];
+
+/// Runs the role that `place` names.
+pub(crate) fn serve(place: &Place, control: &mut Control) -> Result<()> {
+    let (_, role) = ROLES
+        .iter()
+        .find(|(name, _)| *name == place.role)
+        .ok_or_else(|| format!("there is no role {:?}", place.role))?;
+    place.take()?;
+    role(place, control)
+}

@@ -1,0 +1,120 @@
+"""The Python subjects: multiprocessing.Queue as shipped, and pickle protocol 5 out of band over a pipe.
+
+    python3 -c <this file> queue|oob <elements> <producer cpu> <consumer cpu> <fifo 0|1>
+
+A CPU of -1 means any. Each line `pass <value>` on stdin fills the array with the value, hands it to a second process,
+has it summed there, and answers `passed <start> <filled> <got> <read>`, all CLOCK_MONOTONIC nanoseconds.
+"""
+
+import ctypes
+import fcntl
+import multiprocessing
+import os
+import pickle
+import struct
+import sys
+import time
+
+import numpy
+
+SETTLE_NS = 300_000
+PIPE_BYTES = 1 << 20
+PR_SET_PDEATHSIG, SIGKILL = 1, 9
+
+now_ns = time.perf_counter_ns  # CLOCK_MONOTONIC on Linux, the same in every process
+
+
+def take_place(cpu, fifo):
+    """Binds this process to its CPU, its priority and its parent's life."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
+    if cpu >= 0:
+        os.sched_setaffinity(0, {cpu})
+    if fifo:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))
+
+
+class Queue:
+    """As the documentation shows it."""
+
+    def __init__(self, context):
+        self.queue = context.Queue()
+
+    def send(self, array):
+        self.queue.put(array)
+
+    def recv(self):
+        return self.queue.get()
+
+
+class OutOfBand:
+    """The best a pipe can do: the data leave from the array and arrive in the array."""
+
+    def __init__(self, _context):
+        self.source, self.sink = os.pipe()
+        fcntl.fcntl(self.sink, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+
+    def send(self, array):
+        buffers = []
+        head = pickle.dumps(array, protocol=5, buffer_callback=buffers.append)
+        (data,) = (buffer.raw() for buffer in buffers)
+        os.write(self.sink, struct.pack("=QQ", len(head), len(data)) + head)
+        while data:
+            data = data[os.write(self.sink, data) :]
+
+    def recv(self):
+        head_bytes, data_bytes = struct.unpack("=QQ", self.read_into(bytearray(16)))
+        head = self.read_into(bytearray(head_bytes))
+        data = numpy.empty(data_bytes, dtype=numpy.uint8)
+        self.read_into(data)
+        return pickle.loads(head, buffers=[data])
+
+    def read_into(self, buffer):
+        left = memoryview(buffer)
+        while left:
+            count = os.readv(self.source, [left])
+            if count == 0:
+                raise EOFError("the producer has closed the pipe")
+            left = left[count:]
+        return buffer
+
+
+def consume(carrier, stamps, cpu, fifo):
+    take_place(cpu, fifo)
+    while True:
+        array = carrier.recv()
+        got = now_ns()
+        total = float(array.sum())
+        read = now_ns()
+        stamps.send((got, read, len(array), total))
+        del array
+
+
+def main():
+    kind, elements, producer_cpu, consumer_cpu, fifo = sys.argv[1], *map(int, sys.argv[2:6])
+    take_place(producer_cpu, fifo)
+    context = multiprocessing.get_context("fork")
+    carrier = {"queue": Queue, "oob": OutOfBand}[kind](context)
+    answers, stamps = context.Pipe(duplex=False)
+    consumer = context.Process(target=consume, args=(carrier, stamps, consumer_cpu, fifo), daemon=True)
+    consumer.start()
+    array = numpy.zeros(elements)
+    print("ready", flush=True)
+    for line in iter(sys.stdin.readline, ""):
+        request, *rest = line.split()
+        if request == "quit":
+            break
+        value = float(rest[0])
+        time.sleep(SETTLE_NS / 1e9)
+        start = now_ns()
+        array.fill(value)
+        filled = now_ns()
+        carrier.send(array)
+        got, read, length, total = answers.recv()
+        if (length, total) != (elements, value * elements):
+            sys.exit(f"expected {elements} x {value}, read {length}: {total}")
+        print("passed", start, filled, got, read, flush=True)
+    consumer.kill()
+    consumer.join()
+
+
+main()

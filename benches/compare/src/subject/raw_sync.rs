@@ -1,0 +1,92 @@
+//! shared_memory for the block, raw_sync's `Event` for the wake-up.
+//!
+//! The event waits without a timeout: its timeouts end at once half of the time (the nanoseconds
+//! are never carried into seconds). The parent bounds the wait instead.
+
+use std::error::Error;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ::raw_sync::Timeout;
+use ::raw_sync::events::{Event, EventImpl, EventInit, EventState};
+use shared_memory::{Shmem, ShmemConf};
+
+use crate::Result;
+use crate::control::Control;
+use crate::place::{Place, Side};
+use crate::play::{Hop, Note, hops};
+
+/// Bytes of an event, its direction's payload behind it.
+const PAYLOAD_OFFSET: usize = 512;
+const LANE_BYTES: usize = 1024;
+
+/// One direction: an event, and the first words of the array.
+struct Lane {
+    event: Box<dyn EventImpl>,
+    seq: *const AtomicU64,
+    held_ns: *const AtomicU64,
+}
+
+impl Lane {
+    /// A makes the events, B finds them.
+    fn open(block: &Shmem, index: usize, side: Side) -> Result<Self> {
+        // SAFETY: the block has two lanes.
+        let start = unsafe { block.as_ptr().add(index * LANE_BYTES) };
+        let event = match side {
+            // SAFETY: the lane is zeroed memory of the block, longer than an event.
+            Side::A => unsafe { Event::new(start, true) },
+            // SAFETY: A told us that it has made the event.
+            Side::B => unsafe { Event::from_existing(start) },
+        };
+        let (event, used_bytes) = event.map_err(local)?;
+        if used_bytes > PAYLOAD_OFFSET {
+            return Err(format!("an event takes {used_bytes} bytes").into());
+        }
+        // SAFETY: the payload lies in the lane.
+        let seq = unsafe { start.add(PAYLOAD_OFFSET) }.cast::<AtomicU64>().cast_const();
+        // SAFETY: so does its second word.
+        let held_ns = unsafe { seq.add(1) };
+        Ok(Self { event, seq, held_ns })
+    }
+}
+
+/// raw_sync's errors cannot leave their thread.
+fn local(error: Box<dyn Error>) -> Box<dyn Error + Send + Sync> {
+    error.to_string().into()
+}
+
+/// Both directions; the mapping lives behind the lanes.
+struct Woken {
+    outgoing: Lane,
+    incoming: Lane,
+    _block: Shmem,
+}
+
+impl Hop for Woken {
+    fn send(&mut self, note: Note) -> Result<()> {
+        // SAFETY: aligned, inside the mapping, which lives as long as `self`.
+        unsafe { &*self.outgoing.held_ns }.store(note.held_ns, Ordering::Relaxed);
+        // SAFETY: as above.
+        unsafe { &*self.outgoing.seq }.store(note.seq, Ordering::Relaxed);
+        self.outgoing.event.set(EventState::Signaled).map_err(local)
+    }
+
+    fn recv(&mut self) -> Result<Note> {
+        self.incoming.event.wait(Timeout::Infinite).map_err(local)?;
+        // SAFETY: aligned, inside the mapping, which lives as long as `self`.
+        let held_ns = unsafe { &*self.incoming.held_ns }.load(Ordering::Relaxed);
+        // SAFETY: as above.
+        let seq = unsafe { &*self.incoming.seq }.load(Ordering::Relaxed);
+        Ok(Note { seq, held_ns })
+    }
+}
+
+/// Receiver sleeps in an `Event`.
+pub(crate) fn event(place: &Place, control: &mut Control) -> Result<()> {
+    let conf = ShmemConf::new().os_id(format!("/{}.raw", place.id)).size(2 * LANE_BYTES);
+    let block = if place.side == Side::A { conf.create()? } else { conf.open()? };
+    let (out, back) = if place.side == Side::A { (0, 1) } else { (1, 0) };
+    let outgoing = Lane::open(&block, out, place.side)?;
+    let incoming = Lane::open(&block, back, place.side)?;
+    control.token("")?;
+    hops(control, place.side, Woken { outgoing, incoming, _block: block })
+}

@@ -1,0 +1,211 @@
+use super::*;
+
+struct Memory {
+    head: Cursor,
+    tail: Cursor,
+    slots: Vec<Slot>,
+}
+
+impl Memory {
+    fn new(capacity: usize) -> Self {
+        Self {
+            head: Cursor::new(),
+            tail: Cursor::new(),
+            slots: (0..capacity).map(|_| Slot::new()).collect(),
+        }
+    }
+
+    fn ring(&self) -> Ring<'_> {
+        Ring::new(&self.head, &self.tail, &self.slots).unwrap()
+    }
+}
+
+fn party(index: usize) -> Party {
+    Party::new(index).unwrap()
+}
+
+fn payload(value: u64) -> Payload {
+    [value; PAYLOAD_WORDS]
+}
+
+fn send(ring: &Ring<'_>, me: Party, value: u64) -> Result<(), Refused> {
+    let mut claim = ring.claim(me)?;
+    ring.arm(&mut claim, &payload(value));
+    ring.publish(claim);
+    Ok(())
+}
+
+fn receive(ring: &Ring<'_>, me: Party) -> Option<u64> {
+    loop {
+        match ring.next().unwrap() {
+            Next::Ready(message) if ring.take(&message, me) => {
+                ring.finish(&message);
+                return Some(message.payload[0]);
+            }
+            Next::Ready(_) => {}
+            Next::Empty | Next::Pending(_) => return None,
+        }
+    }
+}
+
+#[test]
+fn first_in_is_first_out_at_every_capacity() {
+    for capacity in [1, 2, 3, 7, 64] {
+        let memory = Memory::new(capacity);
+        let ring = memory.ring();
+        for round in 0..50_u64 {
+            for i in 0..capacity as u64 {
+                assert_eq!(ring.len(), i as usize);
+                send(&ring, party(0), round * 100 + i).unwrap();
+            }
+            assert_eq!(send(&ring, party(0), 0), Err(Refused::Full(None)));
+            assert_eq!(ring.len(), capacity);
+            for i in 0..capacity as u64 {
+                assert_eq!(receive(&ring, party(1)), Some(round * 100 + i));
+            }
+            assert_eq!(receive(&ring, party(1)), None);
+            assert!(ring.is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_sender_that_died_before_the_commit_leaves_a_hole_that_is_passed_over() {
+    for armed in [false, true] {
+        let memory = Memory::new(3);
+        let ring = memory.ring();
+        let mut claim = ring.claim(party(0)).unwrap();
+        if armed {
+            ring.arm(&mut claim, &payload(13));
+        }
+        send(&ring, party(1), 5).unwrap();
+        assert!(matches!(ring.next().unwrap(), Next::Pending(p) if p == party(0)));
+        let mut seen = Vec::new();
+        assert!(ring.reap(party(0), |payload| seen.push(payload[0])));
+        assert_eq!(seen, if armed { vec![13] } else { vec![] });
+        assert!(!ring.reap(party(0), |_| panic!("nothing is left to reap")));
+        assert_eq!(receive(&ring, party(2)), Some(5));
+        for value in 0..20 {
+            send(&ring, party(1), value).unwrap();
+            assert_eq!(receive(&ring, party(2)), Some(value));
+        }
+    }
+}
+
+#[test]
+fn a_sender_that_died_after_the_commit_loses_nothing() {
+    let memory = Memory::new(2);
+    let ring = memory.ring();
+    send(&ring, party(0), 8).unwrap();
+    assert!(!ring.reap(party(0), |_| panic!("a sent message is nobody's remains")));
+    assert_eq!(receive(&ring, party(1)), Some(8));
+}
+
+#[test]
+fn a_receiver_that_died_with_a_message_frees_its_slot() {
+    let memory = Memory::new(1);
+    let ring = memory.ring();
+    send(&ring, party(0), 8).unwrap();
+    let Next::Ready(message) = ring.next().unwrap() else { panic!("sent") };
+    assert!(ring.take(&message, party(1)));
+    assert_eq!(send(&ring, party(0), 9), Err(Refused::Full(Some(party(1)))));
+    let mut seen = Vec::new();
+    assert!(ring.reap(party(1), |payload| seen.push(payload[0])));
+    assert_eq!(seen, [8]);
+    send(&ring, party(0), 9).unwrap();
+    assert_eq!(receive(&ring, party(2)), Some(9));
+}
+
+#[test]
+fn one_message_is_taken_once() {
+    let memory = Memory::new(2);
+    let ring = memory.ring();
+    send(&ring, party(0), 1).unwrap();
+    let Next::Ready(first) = ring.next().unwrap() else { panic!("sent") };
+    let Next::Ready(second) = ring.next().unwrap() else { panic!("sent") };
+    assert!(ring.take(&first, party(1)));
+    assert!(!ring.take(&second, party(2)));
+}
+
+#[test]
+fn any_sees_what_is_under_way_and_not_what_is_done() {
+    let memory = Memory::new(4);
+    let ring = memory.ring();
+    let is = |value: u64| move |payload: &Payload| payload[0] == value;
+    send(&ring, party(0), 7).unwrap();
+    assert!(ring.any(is(7)));
+    assert!(!ring.any(is(8)));
+    receive(&ring, party(1)).unwrap();
+    assert!(!ring.any(is(7)), "a finished slot still has the bytes, but not the message");
+}
+
+#[test]
+fn the_lap_wraps() {
+    let memory = Memory::new(2);
+    let start = LAP_MASK;
+    memory.head.0.store(start, Relaxed);
+    memory.tail.0.store(start, Relaxed);
+    for slot in &memory.slots {
+        slot.word.store(start | FREE, Relaxed);
+    }
+    let ring = memory.ring();
+    for value in 0..10 {
+        send(&ring, party(0), value).unwrap();
+        assert_eq!(ring.len(), 1);
+        assert_eq!(receive(&ring, party(1)), Some(value));
+    }
+}
+
+#[test]
+fn wild_words_are_an_error_and_never_a_panic() {
+    for wild in [u64::MAX, 1 << 63, INDEX_MASK, 0x00ff_ffff] {
+        let memory = Memory::new(2);
+        memory.head.0.store(wild, Relaxed);
+        memory.tail.0.store(wild, Relaxed);
+        let ring = memory.ring();
+        assert!(ring.next().is_err());
+        assert!(matches!(ring.claim(party(0)), Err(Refused::Corrupt(_))));
+        assert!(ring.len() <= 2);
+        let memory = Memory::new(2);
+        memory.slots[0].word.store(wild, Relaxed);
+        assert!(memory.ring().next().is_err(), "{wild:x}");
+    }
+}
+
+#[test]
+fn every_message_arrives_once_among_threads() {
+    const MESSAGES: u64 = 20_000;
+    let memory = Memory::new(5);
+    let sums: Vec<u64> = std::thread::scope(|scope| {
+        for sender in 0..2 {
+            let ring = memory.ring();
+            scope.spawn(move || {
+                for value in 0..MESSAGES {
+                    while send(&ring, party(sender), value + 1).is_err() {
+                        std::thread::yield_now();
+                    }
+                }
+                while send(&ring, party(sender), 0).is_err() {
+                    std::thread::yield_now();
+                }
+            });
+        }
+        let receivers: Vec<_> = (2..4)
+            .map(|receiver| {
+                let ring = memory.ring();
+                scope.spawn(move || {
+                    let mut sum = 0;
+                    loop {
+                        match receive(&ring, party(receiver)) {
+                            Some(0) => return sum,
+                            Some(value) => sum += value,
+                            None => std::thread::yield_now(),
+                        }
+                    }
+                })
+            })
+            .collect();
+        receivers.into_iter().map(|receiver| receiver.join().unwrap()).collect()
+    });
+    assert_eq!(sums.iter().sum::<u64>(), MESSAGES * (MESSAGES + 1));
+}

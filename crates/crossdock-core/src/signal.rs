@@ -1,0 +1,151 @@
+//! A word to sleep on until something has changed elsewhere.
+//!
+//! # States
+//!
+//! | bit 0 | bits 1.. | meaning |
+//! |---|---|---|
+//! | 0 | sequence | nobody sleeps; a change needs no system call |
+//! | 1 | sequence | somebody sleeps or is about to; a change advances the sequence and wakes |
+//!
+//! A sleeper sets the flag, looks again for what it waits for, and only then sleeps on the exact word
+//! it saw. A changer makes its change visible, then looks at the flag. Both put a sequentially
+//! consistent fence between their two steps, so one of them sees the other (Dekker's argument).
+//!
+//! # Owner death
+//!
+//! A changer killed between its change and the wake, or a woken sleeper killed before it acts, loses a
+//! wake-up. Therefore every sleep is bounded by [`SLICE`]: a waiter looks again after that, and asks
+//! whether those it waits for still live.
+
+use crate::primitive::{AtomicU32, Deadline, fence, wait, wake_all, wake_one};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, SeqCst};
+use std::time::Duration;
+
+/// The longest that anybody sleeps without looking again.
+pub const SLICE: Duration = Duration::from_millis(25);
+
+const SLEEPERS: u32 = 1;
+const SEQUENCE_ONE: u32 = 2;
+
+/// A word to sleep on, alone in its cache line.
+#[repr(C, align(64))]
+#[derive(Debug)]
+pub struct Signal {
+    word: AtomicU32,
+}
+
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<Signal>() == 64);
+
+/// The word that a sleeper saw: it sleeps only while the word is still the same.
+#[derive(Clone, Copy, Debug)]
+pub struct Key(u32);
+
+impl Signal {
+    /// A signal on which nobody sleeps, for memory that is not shared (tests, models).
+    #[must_use]
+    pub fn new() -> Self {
+        Self { word: AtomicU32::new(0) }
+    }
+
+    /// Announces a sleeper. The caller then looks once more before it calls [`Signal::sleep`].
+    #[must_use]
+    pub fn announce(&self) -> Key {
+        let mut word = self.word.load(Relaxed);
+        while word & SLEEPERS == 0 {
+            match self.word.compare_exchange_weak(word, word | SLEEPERS, AcqRel, Relaxed) {
+                Ok(_) => word |= SLEEPERS,
+                Err(now) => word = now,
+            }
+        }
+        fence(SeqCst);
+        Key(word)
+    }
+
+    /// Sleeps unless something was notified since `key`; at most until `deadline`, at most a slice.
+    pub fn sleep(&self, key: Key, deadline: Option<Deadline>) {
+        let until = match deadline {
+            Some(deadline) => deadline.within(SLICE),
+            None => Deadline::after(SLICE),
+        };
+        wait(&self.word, key.0, until);
+    }
+
+    /// Wakes one sleeper, if there is any, after the caller has made its change visible.
+    #[inline]
+    pub fn notify(&self) {
+        fence(SeqCst);
+        if self.word.load(Relaxed) & SLEEPERS != 0 {
+            self.notify_sleepers(false);
+        }
+    }
+
+    /// Wakes every sleeper, after the caller has made its change visible.
+    pub fn notify_all(&self) {
+        fence(SeqCst);
+        if self.word.load(Relaxed) & SLEEPERS != 0 {
+            self.notify_sleepers(true);
+        }
+    }
+
+    #[cold]
+    fn notify_sleepers(&self, everyone: bool) {
+        let word = self.word.fetch_add(SEQUENCE_ONE, AcqRel).wrapping_add(SEQUENCE_ONE);
+        let woken = if everyone { wake_all(&self.word) } else { wake_one(&self.word) };
+        if everyone || !woken {
+            // Nobody is left in the kernel. One who has announced itself since then sees the new
+            // sequence and announces itself again; if it already has, the exchange fails.
+            let _ = self.word.compare_exchange(word, word & !SLEEPERS, AcqRel, Acquire);
+        }
+    }
+}
+
+impl Default for Signal {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    #[test]
+    fn a_notification_between_announcing_and_sleeping_is_not_lost() {
+        let signal = Signal::new();
+        let key = signal.announce();
+        signal.notify();
+        // Would hang for ever if the sleep did not compare the word: no deadline, and the slice is
+        // only there for the dead.
+        signal.sleep(key, None);
+        assert_ne!(signal.announce().0, key.0);
+    }
+
+    #[test]
+    fn the_flag_goes_when_nobody_sleeps() {
+        let signal = Signal::new();
+        let _ = signal.announce();
+        signal.notify();
+        assert_eq!(signal.word.load(Ordering::Relaxed) & SLEEPERS, 0);
+    }
+
+    #[test]
+    fn a_sleeper_is_woken() {
+        let signal = Signal::new();
+        let ready = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !ready.load(Ordering::Acquire) {
+                    let key = signal.announce();
+                    if !ready.load(Ordering::Acquire) {
+                        signal.sleep(key, None);
+                    }
+                }
+            });
+            ready.store(true, Ordering::Release);
+            signal.notify_all();
+        });
+    }
+}

@@ -1,0 +1,213 @@
+//! What travels through a ring when an array is handed over: where it lies and what shape it has.
+//!
+//! | word | bits | what |
+//! |---|---|---|
+//! | 0 | 63..48 number, 47..0 epoch | the arena: the party that owns it |
+//! | 1 | 63..32 region, 31..0 chunk | region of the arena, chunk of its table |
+//! | 2 | | generation of the chunk |
+//! | 3 | | offset of the first element in the region, in bytes |
+//! | 4 | 7..0 dtype, 15..8 dimensions, 16 Fortran order, 17 sole, 18 unique | what it is |
+//! | 5, 6 | | extents of axes 0 and 1 |
+//! | 7 to 12 | | extents of axes 2 to 7, sent only when there are so many |
+//!
+//! *Sole* means that nothing but this ticket leads to the chunk, so its taker is the only holder.
+//! *Unique* means that the receiver may write: it gets an `ArrayMut`.
+
+use crate::Corrupt;
+use crate::element::DType;
+use crate::party::PartyId;
+use crate::ring::{PAYLOAD_WORDS, Payload, SHORT_WORDS};
+
+/// Axes that an array can have.
+pub const NDIM_MAX: usize = 8;
+
+const FORTRAN: u64 = 1 << 16;
+const SOLE: u64 = 1 << 17;
+const UNIQUE: u64 = 1 << 18;
+const META_MASK: u64 = 0xffff | FORTRAN | SOLE | UNIQUE;
+const SHAPE_WORD: usize = 5;
+const _: () = assert!(SHAPE_WORD + NDIM_MAX <= PAYLOAD_WORDS);
+
+/// Where an array lies and what shape it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    /// The arena it lies in.
+    pub arena: PartyId,
+    /// The region of the arena.
+    pub region: u32,
+    /// The chunk that holds it.
+    pub chunk: u32,
+    /// The chunk's generation when it was sent.
+    pub generation: u64,
+    /// First element, in bytes from the start of the region.
+    pub offset_bytes: u64,
+    /// Element type.
+    pub dtype: DType,
+    /// Whether the first axis varies fastest.
+    pub is_fortran: bool,
+    /// Whether nothing but this ticket leads to the chunk.
+    pub is_sole: bool,
+    /// Whether the receiver may write.
+    pub is_unique: bool,
+    /// Number of axes, 1 to [`NDIM_MAX`].
+    pub ndim: u8,
+    /// Extents; only the first `ndim` count, the others are 0.
+    pub shape: [u64; NDIM_MAX],
+}
+
+impl Ticket {
+    /// The words to send and how many of them count.
+    #[must_use]
+    pub fn to_words(&self) -> (Payload, usize) {
+        let flag = |is_set: bool, flag: u64| if is_set { flag } else { 0 };
+        let mut words = [0; PAYLOAD_WORDS];
+        words[0] = self.arena.to_word();
+        words[1] = (u64::from(self.region) << 32) | u64::from(self.chunk);
+        words[2] = self.generation;
+        words[3] = self.offset_bytes;
+        words[4] = u64::from(self.dtype.code())
+            | (u64::from(self.ndim) << 8)
+            | flag(self.is_fortran, FORTRAN)
+            | flag(self.is_sole, SOLE)
+            | flag(self.is_unique, UNIQUE);
+        words[SHAPE_WORD..SHAPE_WORD + NDIM_MAX].copy_from_slice(&self.shape);
+        let used = if self.ndim <= 2 { SHORT_WORDS } else { PAYLOAD_WORDS };
+        (words, used)
+    }
+
+    /// The reverse, every field checked.
+    ///
+    /// # Errors
+    ///
+    /// [`Corrupt`] for words that [`Ticket::to_words`] cannot have made.
+    pub fn from_words(words: &Payload) -> Result<Self, Corrupt> {
+        let arena = PartyId::from_word(words[0]).ok_or(Corrupt("a ticket names no arena"))?;
+        let meta = words[4];
+        let dtype = DType::from_code((meta & 0xff) as u8)
+            .ok_or(Corrupt("a ticket has an unknown element type"))?;
+        let ndim = ((meta >> 8) & 0xff) as u8;
+        if meta & !META_MASK != 0 || ndim == 0 || usize::from(ndim) > NDIM_MAX {
+            return Err(Corrupt("a ticket has unknown flags or too many axes"));
+        }
+        let mut shape = [0; NDIM_MAX];
+        let axes = usize::from(ndim);
+        shape[..axes].copy_from_slice(&words[SHAPE_WORD..SHAPE_WORD + axes]);
+        let ticket = Self {
+            arena,
+            region: (words[1] >> 32) as u32,
+            chunk: words[1] as u32,
+            generation: words[2],
+            offset_bytes: words[3],
+            dtype,
+            is_fortran: meta & FORTRAN != 0,
+            is_sole: meta & SOLE != 0,
+            is_unique: meta & UNIQUE != 0,
+            ndim,
+            shape,
+        };
+        let end = ticket.len_bytes()?.checked_add(ticket.offset_bytes);
+        if end.is_none() || !ticket.offset_bytes.is_multiple_of(dtype.alignment() as u64) {
+            return Err(Corrupt("a ticket's array is misaligned or has no end"));
+        }
+        Ok(ticket)
+    }
+
+    /// Bytes of the array.
+    ///
+    /// # Errors
+    ///
+    /// [`Corrupt`] when the shape has more bytes than an address space.
+    pub fn len_bytes(&self) -> Result<u64, Corrupt> {
+        let axes = &self.shape[..usize::from(self.ndim).min(NDIM_MAX)];
+        // An extent of 0 makes the array empty, but the other extents must be sane as well.
+        let product = axes
+            .iter()
+            .try_fold(self.dtype.size() as u64, |bytes, extent| bytes.checked_mul((*extent).max(1)))
+            .filter(|bytes| i64::try_from(*bytes).is_ok())
+            .ok_or(Corrupt("a ticket's shape has more elements than memory"))?;
+        Ok(if axes.contains(&0) { 0 } else { product })
+    }
+
+    /// Whether both lead to the same generation of the same chunk.
+    #[must_use]
+    pub fn is_same_chunk(&self, other: &Self) -> bool {
+        self.arena == other.arena
+            && self.chunk == other.chunk
+            && self.generation == other.generation
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests {
+    use super::*;
+    use crate::party::Party;
+
+    fn ticket() -> Ticket {
+        Ticket {
+            arena: PartyId { party: Party::new(12).unwrap(), epoch: 99 },
+            region: 3,
+            chunk: 4,
+            generation: 5,
+            offset_bytes: 4096,
+            dtype: DType::F32,
+            is_fortran: true,
+            is_sole: true,
+            is_unique: false,
+            ndim: 3,
+            shape: [2, 3, 4, 0, 0, 0, 0, 0],
+        }
+    }
+
+    #[test]
+    fn words_go_both_ways() {
+        let (words, used) = ticket().to_words();
+        assert_eq!(used, PAYLOAD_WORDS);
+        assert_eq!(Ticket::from_words(&words), Ok(ticket()));
+        let mut flat = ticket();
+        flat.ndim = 2;
+        flat.shape[2] = 0;
+        let (words, used) = flat.to_words();
+        assert_eq!(used, SHORT_WORDS);
+        let mut short = [0; PAYLOAD_WORDS];
+        short[..used].copy_from_slice(&words[..used]);
+        assert_eq!(Ticket::from_words(&short), Ok(flat));
+    }
+
+    #[test]
+    fn empty_arrays_have_no_bytes_and_huge_ones_are_refused() {
+        let mut t = ticket();
+        t.shape[1] = 0;
+        assert_eq!(t.len_bytes(), Ok(0));
+        t.shape[1] = u64::MAX;
+        assert!(t.len_bytes().is_err());
+        t.shape[0] = 0;
+        assert!(t.len_bytes().is_err(), "an empty axis does not excuse a wild one");
+    }
+
+    #[test]
+    fn wild_words_are_refused() {
+        let (good, _) = ticket().to_words();
+        let spoilt = [
+            (0, u64::MAX),
+            (3, u64::MAX),
+            (3, 2),
+            (4, 0),
+            (4, 0x103),
+            (4, 3),
+            (4, 0x903),
+            (4, 1 << 40 | 0x103),
+            (5, u64::MAX),
+        ];
+        for (index, value) in spoilt {
+            let mut words = good;
+            words[index] = value;
+            let result = Ticket::from_words(&words);
+            if (index, value) == (4, 0x103) {
+                assert!(result.is_ok(), "one axis of f32 is fine");
+            } else {
+                assert!(result.is_err(), "word {index} = {value:x}");
+            }
+        }
+    }
+}

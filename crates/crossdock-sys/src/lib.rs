@@ -1,0 +1,34 @@
+//! The operating system surface of crossdock.
+//!
+//! Everything that depends on the platform is here and nowhere else in the workspace; the crates
+//! above contain no `cfg(target_os)`. One folder per primitive, one file per platform in it.
+//!
+//! | module | contract that a platform must meet |
+//! |---|---|
+//! | [`file`] | make a file that has no name yet, reserve its bytes, give it a name exclusively, lock it shared or exclusively until the process ends |
+//! | [`map`] | map a file at any address, read-only or read-write, beyond its present end |
+//! | [`wait`] | sleep on a 32-bit word in shared memory with an absolute deadline; wake one; wake all |
+//! | [`process`] | name this process so that nobody else can ever have that name; ask whether a named process still lives |
+//! | [`clock`] | one monotonic clock that all processes of the machine share |
+//! | [`fork`], [`exit`] | notice a fork that the library did not make; run a function at a normal exit |
+//! | [`copy`] | copy bytes from and to memory that another process may be writing |
+//!
+//! # What it does not do
+//!
+//! It knows nothing of headers, arrays or channels, keeps no global tables, and starts no thread.
+#![deny(unsafe_code)]
+
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "crossdock runs on Linux so far: other systems need a file in each folder of crossdock-sys"
+);
+
+pub mod clock;
+pub mod copy;
+pub mod cpu;
+pub mod exit;
+pub mod file;
+pub mod fork;
+pub mod map;
+pub mod process;
+pub mod wait;

@@ -1,0 +1,153 @@
+//! This process's hold on one chunk.
+//!
+//! Inside a process an ordinary `Arc` counts the handles; the chunk's bitmap is touched once, when the
+//! first handle appears and when the last one goes.
+
+use super::map::{ArenaMap, Region};
+use super::own::Handout;
+use crate::error::{Error, Result};
+use crate::member::Member;
+use crossdock_core::chunk::Chunk;
+use crossdock_core::party::Party;
+use crossdock_core::ticket::Ticket;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A hold on a chunk, let go on drop.
+///
+/// # Invariants
+///
+/// 1. While `is_held`, this process's bit is set in the chunk, so its memory is not handed out again.
+/// 2. There is at most one lease of a chunk in a process that is not being dropped.
+/// 3. If a ticket for the chunk exists that is not sole, the lease is shared: it stands in the member's
+///    table, where the taker of such a ticket finds it.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    pub(crate) member: &'static Member,
+    pub(crate) map: Arc<ArenaMap>,
+    pub(crate) region: Arc<Region>,
+    pub(crate) region_number: u32,
+    pub(crate) chunk: u32,
+    pub(crate) generation: u64,
+    pub(crate) is_shared: AtomicBool,
+    is_held: AtomicBool,
+    is_large: bool,
+}
+
+impl Lease {
+    /// A lease of a chunk that has just been allocated here.
+    pub(crate) fn of_handout(
+        member: &'static Member,
+        map: Arc<ArenaMap>,
+        handout: Handout,
+    ) -> Self {
+        let piece = handout.piece;
+        Self {
+            member,
+            map,
+            is_large: piece.bytes > super::class::CLASS_BYTES_MAX,
+            region: piece.region,
+            region_number: piece.region_number,
+            chunk: piece.chunk,
+            generation: handout.generation,
+            is_shared: AtomicBool::new(false),
+            is_held: AtomicBool::new(true),
+        }
+    }
+
+    /// A lease of a chunk whose hold a taken ticket has passed to this process.
+    pub(crate) fn of_ticket(
+        member: &'static Member,
+        map: Arc<ArenaMap>,
+        region: Arc<Region>,
+        ticket: &Ticket,
+        is_shared: bool,
+    ) -> Self {
+        Self {
+            member,
+            map,
+            region,
+            region_number: ticket.region,
+            chunk: ticket.chunk,
+            generation: ticket.generation,
+            is_shared: AtomicBool::new(is_shared),
+            is_held: AtomicBool::new(true),
+            is_large: false,
+        }
+    }
+
+    /// The chunk's record.
+    pub(crate) fn chunk(&self) -> Result<&Chunk> {
+        Ok(&self.map.entry(self.chunk)?.chunk)
+    }
+
+    /// Whether this lease belongs to this process, not to a parent that forked it.
+    #[inline]
+    pub(crate) fn is_ours(&self) -> bool {
+        self.member.is_ours()
+    }
+
+    /// Whether this process is the only holder.
+    pub(crate) fn is_alone(&self) -> bool {
+        let me = self.member.me.party;
+        let Ok(chunk) = self.chunk() else { return false };
+        if chunk.snapshot().is_some_and(|snapshot| snapshot.holds_alone(me)) {
+            return true;
+        }
+        // Channels may only seem to hold it.
+        let Some(snapshot) = chunk.snapshot().filter(|snapshot| snapshot.holds(me)) else {
+            return false;
+        };
+        self.member.with_channels(|channels| {
+            let others: Vec<Party> = snapshot.holders().filter(|party| *party != me).collect();
+            let all_idle = others.iter().all(|party| {
+                channels.iter().any(|channel| {
+                    channel.party().party == *party
+                        && !channel.table.ring.any(|payload| {
+                            Ticket::from_words(payload)
+                                .is_ok_and(|ticket| self.is_named_by(&ticket))
+                        })
+                })
+            });
+            let is_alone = all_idle && chunk.snapshot() == Some(snapshot);
+            if is_alone {
+                others.iter().for_each(|channel| chunk.release(*channel));
+            }
+            is_alone
+        })
+    }
+
+    fn is_named_by(&self, ticket: &Ticket) -> bool {
+        ticket.arena == self.map.id
+            && ticket.chunk == self.chunk
+            && ticket.generation == self.generation
+    }
+
+    /// The hold has been passed on: dropping the lease must not let go of it.
+    pub(crate) fn forget_hold(&self) {
+        self.is_held.store(false, Ordering::Relaxed);
+    }
+
+    /// The error of using a handle of the parent in a forked child.
+    pub(crate) fn check_ours(&self) -> Result<()> {
+        if self.is_ours() { Ok(()) } else { Err(Error::forked("this array")) }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if !*self.is_held.get_mut() || !self.is_ours() {
+            return;
+        }
+        if *self.is_shared.get_mut() {
+            self.member.release_shared(self);
+        } else if let Ok(chunk) = self.chunk() {
+            chunk.release(self.member.me.party);
+        }
+        if self.map.table().control.is_orphan() {
+            self.member.clean_orphans();
+        } else if self.is_large {
+            self.member.limit_cache();
+        }
+    }
+}

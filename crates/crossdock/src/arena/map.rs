@@ -1,0 +1,312 @@
+//! An arena as this process sees it: its table of chunks and the regions mapped so far.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::named::{Draft, read_header};
+use crate::namespace::Namespace;
+use crate::parties::static_memory;
+use crossdock_core::chunk::{Chunk, Snapshot};
+use crossdock_core::header::{Header, Kind};
+use crossdock_core::layout::{ArenaTable, CHUNKS_MAX, Entry, arena_file_bytes};
+use crossdock_core::party::{Party, PartyId};
+use crossdock_sys::file;
+use crossdock_sys::map::{Access, Mapping};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+/// Entries that a new arena has room for; more are added a page at a time.
+const ENTRIES_FIRST: usize = 28;
+const ENTRIES_PER_PAGE: usize = 32;
+
+/// A mapped arena, one's own or another process's.
+///
+/// # Invariants
+///
+/// 1. `table` lies inside `_map`, which has address space for all entries there can ever be.
+/// 2. Only entries inside `known_bytes`, which the file has at least, are ever looked at.
+#[derive(Debug)]
+pub(crate) struct ArenaMap {
+    pub(crate) id: PartyId,
+    namespace: Arc<Namespace>,
+    file: File,
+    table: ArenaTable<'static>,
+    known_bytes: AtomicU64,
+    regions: Mutex<HashMap<u32, Arc<Region>>>,
+    retired_seen: AtomicU64,
+    _map: Mapping,
+}
+
+/// A region of an arena: one file of memory, mapped read-only or read-write as needed.
+#[derive(Debug)]
+pub(crate) struct Region {
+    namespace: Arc<Namespace>,
+    name: String,
+    /// Bytes of the file.
+    pub(crate) len: u64,
+    read_only: OnceLock<Mapping>,
+    read_write: OnceLock<Mapping>,
+}
+
+/// The name of an arena's table.
+fn table_name(id: PartyId) -> String {
+    format!(".arena.{}.{}", id.party.index(), id.epoch)
+}
+
+fn region_name(id: PartyId, region: u32) -> String {
+    format!("{}.{region}", table_name(id))
+}
+
+/// Every arena in a directory with the names of its files.
+pub(crate) fn arena_names(namespace: &Namespace) -> Vec<(PartyId, Vec<String>)> {
+    let mut found: HashMap<PartyId, Vec<String>> = HashMap::new();
+    for name in namespace.directory.names().unwrap_or_default() {
+        let Some(numbers) = name.strip_prefix(".arena.") else { continue };
+        let mut numbers = numbers.split('.').map(str::parse::<u64>);
+        let (Some(Ok(party)), Some(Ok(epoch))) = (numbers.next(), numbers.next()) else { continue };
+        let Some(party) = usize::try_from(party).ok().and_then(Party::new) else { continue };
+        found.entry(PartyId { party, epoch }).or_default().push(name);
+    }
+    found.into_iter().collect()
+}
+
+impl ArenaMap {
+    /// Makes the arena of this process.
+    pub(crate) fn create(namespace: &Arc<Namespace>, id: PartyId) -> Result<Self> {
+        let name = table_name(id);
+        let bytes = arena_file_bytes(ENTRIES_FIRST);
+        let mut header = Header::new(Kind::Arena, bytes - 256, 256);
+        header.party = id.to_word();
+        header.reserve = arena_file_bytes(CHUNKS_MAX);
+        let draft = Draft::new(namespace, "an arena", header, 0o600)?;
+        let link = || file::link(&draft.file, &namespace.directory, &name);
+        let linked = match link() {
+            // Left by an earlier table of parties; nobody can have it any more.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let _ = namespace.directory.unlink(&name);
+                link()
+            }
+            other => other,
+        };
+        linked.map_err(|error| Error::os("cannot create an arena", error))?;
+        Self::new(namespace, id, draft.file)
+    }
+
+    /// Opens an arena.
+    pub(crate) fn open(namespace: &Arc<Namespace>, id: PartyId) -> Result<Self> {
+        let name = table_name(id);
+        let file = file::open(&namespace.directory, &name, true).map_err(|error| {
+            if error.kind() == io::ErrorKind::NotFound {
+                Error::new(ErrorKind::Stale, "an array's memory has gone with its last holder")
+            } else {
+                Error::os("cannot open an arena", error)
+            }
+        })?;
+        let header = read_header(&file, &name)?;
+        if header.kind != Kind::Arena || header.party != id.to_word() {
+            return Err(Error::corrupt("an arena", "its header belongs to something else"));
+        }
+        Self::new(namespace, id, file)
+    }
+
+    fn new(namespace: &Arc<Namespace>, id: PartyId, file: File) -> Result<Self> {
+        let failed = |error| Error::os("cannot map an arena", error);
+        let known_bytes = file::status(&file).map_err(failed)?.len;
+        let bytes = arena_file_bytes(CHUNKS_MAX) as usize;
+        let map = Mapping::new(&file, bytes, Access::ReadWrite).map_err(failed)?;
+        let table = ArenaTable::new(static_memory(&map, bytes)?)
+            .map_err(|why| Error::corrupt("an arena", why))?;
+        Ok(Self {
+            id,
+            namespace: Arc::clone(namespace),
+            file,
+            table,
+            known_bytes: AtomicU64::new(known_bytes),
+            regions: Mutex::new(HashMap::new()),
+            retired_seen: AtomicU64::new(table.control.retired()),
+            _map: map,
+        })
+    }
+
+    /// The table of chunks.
+    #[inline]
+    pub(crate) fn table(&self) -> &ArenaTable<'_> {
+        &self.table
+    }
+
+    /// The entry of a chunk, if the file has it.
+    #[inline]
+    pub(crate) fn entry(&self, chunk: u32) -> Result<&Entry> {
+        let end = arena_file_bytes(chunk as usize + 1);
+        if end > self.known_bytes.load(Ordering::Relaxed) {
+            let now = file::status(&self.file)
+                .map_err(|error| Error::os("cannot look at an arena", error))?
+                .len;
+            self.known_bytes.store(now, Ordering::Relaxed);
+            if end > now {
+                return Err(Error::corrupt("an arena", "a ticket names a chunk that it lacks"));
+            }
+        }
+        self.table.entry(chunk).map_err(|why| Error::corrupt("an arena", why))
+    }
+
+    /// Makes room for entry number `chunk`; only the owner does.
+    pub(crate) fn make_room(&self, chunk: u32) -> Result<()> {
+        let end = arena_file_bytes(chunk as usize + 1);
+        if end > self.known_bytes.load(Ordering::Relaxed) {
+            let bytes = arena_file_bytes(chunk as usize + ENTRIES_PER_PAGE);
+            file::reserve(&self.file, 0, bytes)
+                .map_err(|error| self.namespace.no_space("a chunk", 4096, error))?;
+            self.known_bytes.store(bytes, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Calls `visit` for every entry in use.
+    pub(crate) fn for_each_entry(&self, mut visit: impl FnMut(u32, &Entry)) {
+        for chunk in 0..self.table.control.entries() {
+            let Ok(chunk) = u32::try_from(chunk) else { return };
+            let Ok(entry) = self.entry(chunk) else { return };
+            visit(chunk, entry);
+        }
+    }
+
+    /// Whether anybody holds any chunk; `is_wanted` looks closer at those with holders.
+    pub(crate) fn is_held(&self, is_wanted: impl Fn(&Chunk, Snapshot, u32) -> bool) -> bool {
+        let mut held = false;
+        self.for_each_entry(|index, entry| {
+            held = held || chunk_is_held(&entry.chunk, |chunk, now| is_wanted(chunk, now, index));
+        });
+        held
+    }
+
+    /// A region, opened on first use.
+    pub(crate) fn region(&self, region: u32) -> Result<Arc<Region>> {
+        let mut regions = self.regions.lock();
+        let retired = self.table.control.retired();
+        if self.retired_seen.swap(retired, Ordering::Relaxed) != retired {
+            // Some region was given back: drop mappings of files that have gone.
+            regions.retain(|_, region| {
+                Arc::strong_count(region) > 1
+                    || self.namespace.directory.inode_of(&region.name).is_some()
+            });
+        }
+        if let Some(region) = regions.get(&region) {
+            return Ok(Arc::clone(region));
+        }
+        let opened = Arc::new(Region::open(&self.namespace, region_name(self.id, region))?);
+        regions.insert(region, Arc::clone(&opened));
+        Ok(opened)
+    }
+
+    /// Makes a region of `bytes` bytes, all of whose memory is taken now; only the owner does.
+    pub(crate) fn create_region(&self, region: u32, bytes: u64) -> Result<Arc<Region>> {
+        let name = region_name(self.id, region);
+        let failed = |error| Error::os("cannot create a region", error);
+        let file = file::unnamed(&self.namespace.directory, 0o600).map_err(failed)?;
+        file::reserve(&file, 0, bytes).map_err(|error| {
+            let error =
+                if error.raw_os_error().is_some() { error } else { io::Error::other(error) };
+            self.namespace.no_space("an array", bytes, error)
+        })?;
+        file::link(&file, &self.namespace.directory, &name).map_err(failed)?;
+        let created = Region::new(&self.namespace, name, bytes);
+        let map = Mapping::new(&file, bytes as usize, Access::ReadWrite).map_err(failed)?;
+        let created = Arc::new(Region { read_write: OnceLock::from(map), ..created });
+        self.regions.lock().insert(region, Arc::clone(&created));
+        Ok(created)
+    }
+
+    /// Gives a region's memory back to the system at once; only the owner does, and only when nobody
+    /// holds anything of it.
+    pub(crate) fn remove_region(&self, region: u32) {
+        let name = region_name(self.id, region);
+        self.regions.lock().remove(&region);
+        if let Ok(file) = file::open(&self.namespace.directory, &name, true) {
+            // Others may still have it mapped; the memory goes all the same.
+            let _ = file::punch(&file);
+        }
+        let _ = self.namespace.directory.unlink(&name);
+        self.table.control.retire();
+    }
+
+    /// Removes the files of an arena that has no owner and no holders.
+    pub(crate) fn unlink_all(&self) {
+        for (id, names) in arena_names(&self.namespace) {
+            if id == self.id {
+                // The table goes last: while it is there the rest can be found again.
+                let table = table_name(id);
+                for name in names.iter().filter(|name| **name != table) {
+                    let _ = self.namespace.directory.unlink(name);
+                }
+                let _ = self.namespace.directory.unlink(&table);
+            }
+        }
+    }
+}
+
+/// Whether anybody holds a chunk. `is_wanted` looks closer when somebody seems to; its word counts only
+/// if nothing moved meanwhile.
+pub(crate) fn chunk_is_held(chunk: &Chunk, is_wanted: impl Fn(&Chunk, Snapshot) -> bool) -> bool {
+    let Some(before) = chunk.snapshot() else { return true };
+    if before.is_unheld() {
+        return false;
+    }
+    is_wanted(chunk, before) || chunk.snapshot() != Some(before)
+}
+
+impl Region {
+    fn new(namespace: &Arc<Namespace>, name: String, len: u64) -> Self {
+        let namespace = Arc::clone(namespace);
+        Self { namespace, name, len, read_only: OnceLock::new(), read_write: OnceLock::new() }
+    }
+
+    fn open(namespace: &Arc<Namespace>, name: String) -> Result<Self> {
+        let file = open_region(namespace, &name, false)?;
+        let len =
+            file::status(&file).map_err(|error| Error::os("cannot open a region", error))?.len;
+        let region = Self::new(namespace, name, len);
+        region.map(&file, Access::ReadOnly)?;
+        Ok(region)
+    }
+
+    fn map(&self, file: &File, access: Access) -> Result<&Mapping> {
+        let len = usize::try_from(self.len).unwrap_or(usize::MAX);
+        let map = Mapping::new(file, len, access)
+            .map_err(|error| Error::os("cannot map a region", error))?;
+        let place = if access == Access::ReadOnly { &self.read_only } else { &self.read_write };
+        Ok(place.get_or_init(|| map))
+    }
+
+    /// Where the read-only mapping begins, if there is one.
+    pub(crate) fn read_only_base(&self) -> Option<usize> {
+        self.read_only.get().map(|map| map.as_ptr().addr())
+    }
+
+    /// The mapping for `access`, made on first use and kept.
+    #[inline]
+    pub(crate) fn mapping(&self, access: Access) -> Result<&Mapping> {
+        if let Some(map) = self.read_write.get() {
+            return Ok(map);
+        }
+        if access == Access::ReadOnly
+            && let Some(map) = self.read_only.get()
+        {
+            return Ok(map);
+        }
+        let file = open_region(&self.namespace, &self.name, access == Access::ReadWrite)?;
+        self.map(&file, access)
+    }
+}
+
+fn open_region(namespace: &Namespace, name: &str, writable: bool) -> Result<File> {
+    file::open(&namespace.directory, name, writable).map_err(|error| {
+        if error.kind() == io::ErrorKind::NotFound {
+            Error::new(ErrorKind::Stale, "an array's memory has been given back")
+        } else {
+            Error::os("cannot open a region", error)
+        }
+    })
+}

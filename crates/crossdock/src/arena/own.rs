@@ -1,0 +1,377 @@
+//! The allocator of this process's arena.
+//!
+//! Only its owner allocates from an arena, so there is no lock between processes. A chunk that was
+//! handed out stays in its class's queue; it can be handed out again once nobody holds it, which its
+//! holder bitmap says. Reusing a chunk is the whole point: writing fresh memory costs eight times as
+//! much as writing memory that is mapped already.
+
+use super::class::{CLASSES, OWN_REGION_BYTES_MIN, class_bytes, class_of, whole_pages};
+use super::map::{ArenaMap, Region, chunk_is_held};
+use crate::error::{Error, ErrorKind, Result};
+use crate::member::Member;
+use crate::reap;
+use crossdock_core::layout::CHUNKS_MAX;
+use crossdock_sys::map::Access;
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// Bytes of the first region for small chunks; each further one is twice as large, up to the maximum.
+const SMALL_REGION_BYTES_FIRST: u64 = 256 << 10;
+const SMALL_REGION_BYTES_MAX: u64 = 4 << 20;
+/// Chunks looked at quickly, from the oldest on, before a thorough look at all of a class.
+const PROBES_MAX: usize = 8;
+
+static CACHE_BYTES_MAX: AtomicU64 = AtomicU64::new(1 << 30);
+static IS_PREFAULTED: AtomicBool = AtomicBool::new(true);
+static IS_HUGE: AtomicBool = AtomicBool::new(false);
+
+pub(crate) fn set_cache_max(bytes: u64) {
+    CACHE_BYTES_MAX.store(bytes, Ordering::Relaxed);
+}
+
+pub(crate) fn set_prefault(is_prefaulted: bool) {
+    IS_PREFAULTED.store(is_prefaulted, Ordering::Relaxed);
+}
+
+pub(crate) fn set_huge_pages(is_huge: bool) {
+    IS_HUGE.store(is_huge, Ordering::Relaxed);
+}
+
+/// The arena of this process.
+#[derive(Debug)]
+pub(crate) struct OwnArena {
+    pub(crate) map: Arc<ArenaMap>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Per class, chunks in the order in which they were last handed out, oldest first.
+    classes: Vec<Queue>,
+    /// Chunks without a class.
+    large: Vec<Piece>,
+    /// Entry numbers whose chunk has been given back.
+    unused: Vec<u32>,
+    entries: u32,
+    regions: u32,
+    small: Option<SmallRegion>,
+    small_bytes_next: u64,
+    reserved_bytes: u64,
+    stats: Counts,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    pieces: VecDeque<Piece>,
+    /// The class is looked through thoroughly only when it has grown to this many chunks since the
+    /// last time that found nothing.
+    thorough_at: usize,
+}
+
+#[derive(Debug)]
+struct SmallRegion {
+    number: u32,
+    region: Arc<Region>,
+    used_bytes: u64,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Counts {
+    fresh: u64,
+    recycled: u64,
+}
+
+/// A chunk of this arena and where it lies.
+#[derive(Debug, Clone)]
+pub(crate) struct Piece {
+    pub(crate) chunk: u32,
+    pub(crate) region: Arc<Region>,
+    pub(crate) region_number: u32,
+    pub(crate) offset_bytes: u64,
+    pub(crate) bytes: u64,
+}
+
+/// A chunk that has just been handed out.
+#[derive(Debug)]
+pub(crate) struct Handout {
+    pub(crate) piece: Piece,
+    pub(crate) generation: u64,
+    /// Whether the memory has never been used, and so is zero.
+    pub(crate) is_fresh: bool,
+}
+
+/// What this process's arena has taken and what is in use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ArenaStats {
+    /// Bytes taken from the system.
+    pub reserved_bytes: u64,
+    /// Bytes of those in chunks that somebody holds.
+    pub held_bytes: u64,
+    /// Bytes that huge pages map.
+    pub huge_bytes: u64,
+    /// Chunks, in use or not.
+    pub chunks: u64,
+    /// Chunks that somebody holds.
+    pub held_chunks: u64,
+    /// Files of memory.
+    pub regions: u64,
+    /// Arrays that needed fresh memory.
+    pub fresh_arrays: u64,
+    /// Arrays that reused memory.
+    pub recycled_arrays: u64,
+}
+
+impl OwnArena {
+    pub(crate) fn new(map: ArenaMap) -> Self {
+        let classes = (0..CLASSES).map(|_| Queue::default()).collect();
+        let state =
+            State { classes, small_bytes_next: SMALL_REGION_BYTES_FIRST, ..State::default() };
+        Self { map: Arc::new(map), state: Mutex::new(state) }
+    }
+
+    /// Hands out a chunk of at least `bytes` bytes, held by this process.
+    pub(crate) fn allocate(&self, member: &'static Member, bytes: u64) -> Result<Handout> {
+        let mut state = self.state.lock();
+        let found = match class_of(bytes) {
+            Some(class) => self.reuse_in_class(member, &mut state, class),
+            None => self.reuse_large(member, &mut state, bytes),
+        };
+        let (piece, is_fresh) = match found {
+            Some(piece) => (piece, false),
+            None => (self.grow(member, &mut state, bytes)?, true),
+        };
+        let generation = self.map.entry(piece.chunk)?.chunk.recycle(member.me.party);
+        state.stats.fresh += u64::from(is_fresh);
+        state.stats.recycled += u64::from(!is_fresh);
+        Ok(Handout { piece, generation, is_fresh })
+    }
+
+    fn reuse_in_class(
+        &self,
+        member: &'static Member,
+        state: &mut State,
+        class: usize,
+    ) -> Option<Piece> {
+        let queue = &mut state.classes[class];
+        for _ in 0..queue.pieces.len().min(PROBES_MAX) {
+            let piece = queue.pieces.pop_front()?;
+            let is_free = !self.is_held(&piece, None);
+            queue.pieces.push_back(piece);
+            if is_free {
+                return queue.pieces.back().cloned();
+            }
+        }
+        if queue.pieces.len() < queue.thorough_at && class_bytes(class) < OWN_REGION_BYTES_MIN {
+            return None;
+        }
+        let position = queue.pieces.iter().position(|piece| !self.is_held(piece, Some(member)));
+        let Some(piece) = position.and_then(|position| queue.pieces.remove(position)) else {
+            queue.thorough_at = queue.pieces.len() * 3 / 2 + 1;
+            return None;
+        };
+        queue.pieces.push_back(piece);
+        queue.pieces.back().cloned()
+    }
+
+    /// The best of the large chunks that nobody holds and that is at most a quarter too large.
+    fn reuse_large(&self, member: &'static Member, state: &mut State, bytes: u64) -> Option<Piece> {
+        state
+            .large
+            .iter()
+            .filter(|piece| piece.bytes >= bytes && piece.bytes <= bytes + bytes / 4)
+            .filter(|piece| !self.is_held(piece, Some(member)))
+            .min_by_key(|piece| piece.bytes)
+            .cloned()
+    }
+
+    /// Whether anybody holds a chunk. With `member`, looks into the queues of the channels that seem to
+    /// hold it, and has those that do not any more let go.
+    fn is_held(&self, piece: &Piece, member: Option<&'static Member>) -> bool {
+        let Ok(entry) = self.map.entry(piece.chunk) else { return true };
+        chunk_is_held(&entry.chunk, |chunk, snapshot| {
+            let Some(member) = member else { return true };
+            if snapshot.holds(member.me.party) {
+                return true;
+            }
+            let is_awaited = member.with_channels(|channels| {
+                reap::is_awaited(channels, self.map.id, chunk, snapshot, piece.chunk)
+            });
+            if !is_awaited && chunk.snapshot() == Some(snapshot) {
+                // Nobody holds it and no ticket leads to it, so nobody can come to hold it.
+                snapshot.holders().for_each(|channel| chunk.release(channel));
+            }
+            // The bits have changed, so this look does not count; the next one finds it free.
+            is_awaited
+        }) && member.is_none_or(|_| chunk_is_held(&entry.chunk, |_, _| true))
+    }
+
+    fn grow(&self, member: &'static Member, state: &mut State, bytes: u64) -> Result<Piece> {
+        match self.add_piece(state, bytes) {
+            Err(error) if error.kind() == ErrorKind::NoSpace => {
+                // Give back what can be given back, here and of the dead, and try once more.
+                self.trim_state(member, state, 0);
+                member.reap_everything();
+                self.add_piece(state, bytes)
+            }
+            other => other,
+        }
+    }
+
+    fn add_piece(&self, state: &mut State, bytes: u64) -> Result<Piece> {
+        let class = class_of(bytes);
+        let bytes = class.map_or_else(|| whole_pages(bytes), class_bytes);
+        let chunk = state.unused.last().copied().unwrap_or(state.entries);
+        if chunk as usize >= CHUNKS_MAX {
+            let text =
+                format!("a process cannot have more than {CHUNKS_MAX} chunks of arrays alive");
+            return Err(Error::new(ErrorKind::LimitExceeded, text));
+        }
+        self.map.make_room(chunk)?;
+        let (number, region, offset_bytes) = if bytes < OWN_REGION_BYTES_MIN {
+            self.carve(state, bytes)?
+        } else {
+            let (number, region) = self.new_region(state, bytes)?;
+            (number, region, 0)
+        };
+        self.map.entry(chunk)?.set_extent(number, offset_bytes, bytes);
+        if state.unused.pop().is_none() {
+            state.entries += 1;
+            self.map.table().control.set_entries(state.entries);
+        }
+        let piece = Piece { chunk, region, region_number: number, offset_bytes, bytes };
+        match class {
+            Some(class) => state.classes[class].pieces.push_back(piece.clone()),
+            None => state.large.push(piece.clone()),
+        }
+        Ok(piece)
+    }
+
+    /// Cuts a chunk off the region for small chunks.
+    fn carve(&self, state: &mut State, bytes: u64) -> Result<(u32, Arc<Region>, u64)> {
+        let has_room =
+            state.small.as_ref().is_some_and(|small| small.used_bytes + bytes <= small.region.len);
+        if !has_room {
+            let wanted = state.small_bytes_next.max(whole_pages(bytes));
+            let (number, region) = match self.new_region(state, wanted) {
+                // On a small file system a smaller step may still fit.
+                Err(error) if error.kind() == ErrorKind::NoSpace && wanted > whole_pages(bytes) => {
+                    self.new_region(state, whole_pages(bytes))?
+                }
+                other => other?,
+            };
+            state.small_bytes_next = (state.small_bytes_next * 2).min(SMALL_REGION_BYTES_MAX);
+            state.small = Some(SmallRegion { number, region, used_bytes: 0 });
+        }
+        let Some(small) = state.small.as_mut() else {
+            return Err(Error::new(ErrorKind::NoSpace, "no region for small arrays"));
+        };
+        let offset_bytes = small.used_bytes;
+        small.used_bytes += bytes;
+        Ok((small.number, Arc::clone(&small.region), offset_bytes))
+    }
+
+    fn new_region(&self, state: &mut State, bytes: u64) -> Result<(u32, Arc<Region>)> {
+        let number = state.regions;
+        let region = self.map.create_region(number, bytes)?;
+        state.regions += 1;
+        state.reserved_bytes += bytes;
+        let map = region.mapping(Access::ReadWrite)?;
+        if IS_HUGE.load(Ordering::Relaxed) {
+            // A kernel without huge pages for shared memory refuses; `stats` tells the truth.
+            let _ = map.advise_huge();
+        }
+        if IS_PREFAULTED.load(Ordering::Relaxed) {
+            // The memory has been reserved, so this can only fail on a kernel before 5.14, where the
+            // pages come on first use instead.
+            let _ = map.prefault(0..map.len());
+        }
+        Ok((number, region))
+    }
+
+    /// Gives back idle large chunks until at most `keep_bytes` of them are left.
+    fn trim_state(&self, member: &'static Member, state: &mut State, keep_bytes: u64) -> u64 {
+        let mut idle_bytes: u64 = 0;
+        let mut given_bytes = 0;
+        let mut index = state.large.len();
+        while index > 0 {
+            index -= 1;
+            if self.is_held(&state.large[index], Some(member)) {
+                continue;
+            }
+            idle_bytes += state.large[index].bytes;
+            if idle_bytes > keep_bytes {
+                let piece = state.large.remove(index);
+                given_bytes += self.give_back(state, &piece);
+            }
+        }
+        if keep_bytes == 0 {
+            for class in 0..CLASSES {
+                if class_bytes(class) < OWN_REGION_BYTES_MIN {
+                    continue;
+                }
+                let pieces = std::mem::take(&mut state.classes[class].pieces);
+                for piece in pieces {
+                    if self.is_held(&piece, Some(member)) {
+                        state.classes[class].pieces.push_back(piece);
+                    } else {
+                        given_bytes += self.give_back(state, &piece);
+                    }
+                }
+            }
+        }
+        given_bytes
+    }
+
+    fn give_back(&self, state: &mut State, piece: &Piece) -> u64 {
+        self.map.remove_region(piece.region_number);
+        state.unused.push(piece.chunk);
+        state.reserved_bytes -= piece.bytes;
+        piece.bytes
+    }
+
+    /// Gives all idle memory with a region of its own back to the system.
+    pub(crate) fn trim(&self, member: &'static Member) -> u64 {
+        self.trim_state(member, &mut self.state.lock(), 0)
+    }
+
+    /// Keeps the idle memory of large arrays within its limit; called when one has been let go.
+    pub(crate) fn limit_cache(&self, member: &'static Member) {
+        if let Some(mut state) = self.state.try_lock() {
+            let keep_bytes = CACHE_BYTES_MAX.load(Ordering::Relaxed);
+            if state.large.iter().map(|piece| piece.bytes).sum::<u64>() > keep_bytes {
+                self.trim_state(member, &mut state, keep_bytes);
+            }
+        }
+    }
+
+    pub(crate) fn stats(&self, member: &'static Member) -> ArenaStats {
+        let state = self.state.lock();
+        let pieces =
+            || state.classes.iter().flat_map(|queue| &queue.pieces).chain(state.large.iter());
+        let held = pieces().filter(|piece| self.is_held(piece, Some(member)));
+        let (held_chunks, held_bytes) =
+            held.fold((0, 0), |(count, bytes), piece| (count + 1, bytes + piece.bytes));
+        let mut seen = Vec::new();
+        let mut huge_bytes = 0;
+        for piece in pieces() {
+            if !seen.contains(&piece.region_number) {
+                seen.push(piece.region_number);
+                let map = piece.region.mapping(Access::ReadWrite);
+                huge_bytes +=
+                    map.ok().and_then(|map| map.usage().ok()).map_or(0, |usage| usage.huge_bytes);
+            }
+        }
+        ArenaStats {
+            reserved_bytes: state.reserved_bytes,
+            held_bytes,
+            huge_bytes,
+            chunks: pieces().count() as u64,
+            held_chunks,
+            regions: seen.len() as u64,
+            fresh_arrays: state.stats.fresh,
+            recycled_arrays: state.stats.recycled,
+        }
+    }
+}

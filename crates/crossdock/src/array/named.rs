@@ -1,0 +1,98 @@
+//! Arrays under a name: complete and unchanging from the moment the name appears.
+
+use super::shape::{Order, Shape};
+use crate::error::{Error, ErrorKind, Result};
+use crate::named::{Draft, Named, Share, nothing, reclaim};
+use crate::namespace::{Namespace, check_name, retry};
+use crossdock_core::element::{DType, Element};
+use crossdock_core::header::{HEADER_BYTES, Header, Kind};
+use crossdock_sys::map::{Access, Mapping};
+use std::ptr::NonNull;
+
+/// An array's file, named and mapped.
+#[derive(Debug)]
+pub(crate) struct NamedArray {
+    named: Named,
+    map: Mapping,
+}
+
+impl NamedArray {
+    /// Makes an array, has `fill` write its elements, and gives it its name.
+    pub(super) fn create<T: Element>(
+        name: &str,
+        shape: Shape,
+        order: Order,
+        fill: impl Fn(NonNull<u8>, usize),
+    ) -> Result<Self> {
+        check_name(name)?;
+        retry(|namespace| {
+            // Not to fill gigabytes in vain; the name may still be taken before it can be given.
+            if namespace.directory.inode_of(name).is_some() && !reclaim(namespace, None, name)? {
+                let text = format!("cannot create array {name:?}: the name is in use");
+                return Err(Error::new(ErrorKind::AlreadyExists, text).named(name));
+            }
+            let elements = shape.elements();
+            let bytes = (elements * size_of::<T>()) as u64;
+            let mut header = Header::new(Kind::Array, bytes, HEADER_BYTES as u64);
+            header.dtype = Some(T::DTYPE);
+            header.ndim = shape.ndim();
+            header.shape = shape.to_words();
+            header.is_fortran = order == Order::F;
+            let draft = Draft::new(namespace, &format!("array {name:?}"), header, 0o600)?;
+            let map = map(&draft.file, &draft.header, Access::ReadWrite)?;
+            // The pages come one by one on an older kernel; they are reserved in any case.
+            let _ = map.prefault(0..map.len());
+            fill(first(&map)?, elements);
+            let named = Named::publish(namespace, None, draft, name, nothing)
+                .map_err(|(_, error)| error)?;
+            Ok(Self { named, map })
+        })
+    }
+
+    /// Opens an array, to read with others or to write alone.
+    pub(super) fn open(name: &str, dtype: DType, is_alone: bool) -> Result<Self> {
+        check_name(name)?;
+        let namespace = Namespace::current()?;
+        let share = if is_alone { Share::Exclusive } else { Share::Read };
+        let named = Named::open(&namespace, None, name, share, nothing)?;
+        if named.header.kind != Kind::Array {
+            return Err(crate::block::wrong_kind(name, named.header.kind, "array"));
+        }
+        if named.header.dtype != Some(dtype) {
+            let found = named.header.dtype.map_or("nothing", DType::name);
+            let text = format!("cannot open array {name:?} of {dtype}: its elements are {found}");
+            return Err(Error::new(ErrorKind::WrongType, text).named(name));
+        }
+        let access = if is_alone { Access::ReadWrite } else { Access::ReadOnly };
+        let map = map(named.file(), &named.header, access)?;
+        Ok(Self { named, map })
+    }
+
+    pub(super) fn header(&self) -> &Header {
+        &self.named.header
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.named.name()
+    }
+
+    pub(super) fn first(&self) -> Result<NonNull<u8>> {
+        first(&self.map)
+    }
+
+    pub(super) fn persist(&self) -> Result<()> {
+        self.named.persist()
+    }
+}
+
+fn map(file: &std::fs::File, header: &Header, access: Access) -> Result<Mapping> {
+    // The header has been checked against the length of the file.
+    let bytes = (header.data_offset + header.len) as usize;
+    Mapping::new(file, bytes, access).map_err(|error| Error::os("cannot map an array", error))
+}
+
+fn first(map: &Mapping) -> Result<NonNull<u8>> {
+    let base =
+        NonNull::new(map.as_ptr()).ok_or_else(|| Error::corrupt("a mapping", "no address"))?;
+    Ok(super::advance(base, HEADER_BYTES))
+}

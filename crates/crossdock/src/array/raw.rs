@@ -1,0 +1,226 @@
+//! An array handle without its element type.
+
+use super::named::NamedArray;
+use super::shape::{Order, Shape};
+use crate::arena::lease::Lease;
+use crate::channel::core::Received;
+use crate::error::{Error, ErrorKind, Result};
+use crate::member::Member;
+use crossdock_core::element::Element;
+use crossdock_core::ticket::Ticket;
+use crossdock_sys::map::Access;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Where an array lies and what keeps it there.
+///
+/// # Invariants
+///
+/// 1. The `shape.elements()` elements from `first` are inside memory that `backing` keeps mapped, and
+///    `first` is aligned for them.
+/// 2. While an `ArrayMut` has them, no other handle in any process reaches any of these elements.
+///    While an `Array` has them, nobody writes them.
+/// 3. The bytes are values of the element type.
+#[derive(Debug, Clone)]
+pub(crate) struct Raw {
+    backing: Backing,
+    first: NonNull<u8>,
+    shape: Shape,
+    order: Order,
+}
+
+#[derive(Debug, Clone)]
+enum Backing {
+    /// A chunk of an arena.
+    Chunk(Arc<Lease>),
+    /// A file under a name.
+    Named(Arc<NamedArray>),
+}
+
+impl Raw {
+    /// A new array of unspecified or zero contents in this process's arena.
+    pub(super) fn allocate<T: Element>(
+        shape: Shape,
+        order: Order,
+        is_zeroed: bool,
+    ) -> Result<Self> {
+        let member = Member::current()?;
+        let own = member.own_arena()?;
+        let bytes = shape.elements() * size_of::<T>();
+        let handout = own.allocate(member, bytes as u64)?;
+        let is_fresh = handout.is_fresh;
+        let offset_bytes = handout.piece.offset_bytes;
+        let lease = Arc::new(Lease::of_handout(member, Arc::clone(&own.map), handout));
+        let first = address::<T>(&lease, offset_bytes, bytes as u64, Access::ReadWrite)?;
+        let raw = Self { backing: Backing::Chunk(lease), first, shape, order };
+        // Memory that was never used is zero; a `bool` must not be anything but 0 or 1.
+        if !is_fresh && (is_zeroed || T::IS_CHECKED) {
+            super::zero(raw.first, bytes);
+        }
+        Ok(raw)
+    }
+
+    /// The array that a taken ticket leads to.
+    pub(crate) fn of_received<T: Element>(received: Received) -> Result<Self> {
+        let Received { ticket, lease } = received;
+        let access = if ticket.is_unique { Access::ReadWrite } else { Access::ReadOnly };
+        let shape = Shape::from_words(&ticket.shape, ticket.ndim, size_of::<T>())?;
+        let bytes = shape.elements() * size_of::<T>();
+        let first = address::<T>(&lease, ticket.offset_bytes, bytes as u64, access)?;
+        let order = if ticket.is_fortran { Order::F } else { Order::C };
+        let raw = Self { backing: Backing::Chunk(lease), first, shape, order };
+        super::check_values::<T>(raw.first, shape.elements())?;
+        Ok(raw)
+    }
+
+    /// The array under a name.
+    pub(super) fn of_named<T: Element>(named: NamedArray) -> Result<Self> {
+        let header = named.header();
+        let shape = Shape::from_words(&header.shape, header.ndim, size_of::<T>())?;
+        let order = if header.is_fortran { Order::F } else { Order::C };
+        let first = named.first()?;
+        if !first.addr().get().is_multiple_of(align_of::<T>()) {
+            return Err(Error::corrupt("a named array", "its elements are misaligned"));
+        }
+        super::check_values::<T>(first, shape.elements())?;
+        Ok(Self { backing: Backing::Named(Arc::new(named)), first, shape, order })
+    }
+
+    /// What travels when the array is handed over, and the hold behind it. The ticket is sole if this
+    /// handle is the only thing that leads to the chunk.
+    #[inline]
+    pub(crate) fn ticket<T: Element>(&self, is_unique: bool) -> Result<(Ticket, &Arc<Lease>)> {
+        let Backing::Chunk(lease) = &self.backing else {
+            let text = format!(
+                "a named array is not sent but opened by its name in the other process \
+                 (Array::open({:?})), or copied first (Array::from_slice)",
+                self.name().unwrap_or_default()
+            );
+            return Err(Error::new(ErrorKind::Unsupported, text));
+        };
+        lease.check_ours()?;
+        let base = address::<T>(lease, 0, 0, Access::ReadOnly)?;
+        let is_sole = Arc::strong_count(lease) == 1 && !lease.is_shared.load(Ordering::Acquire);
+        if !is_sole {
+            lease.member.share(lease);
+        }
+        let ticket = Ticket {
+            arena: lease.map.id,
+            region: lease.region_number,
+            chunk: lease.chunk,
+            generation: lease.generation,
+            offset_bytes: self.offset_from(lease, base)?,
+            dtype: T::DTYPE,
+            is_fortran: self.order == Order::F,
+            is_sole,
+            is_unique,
+            ndim: self.shape.ndim(),
+            shape: self.shape.to_words(),
+        };
+        Ok((ticket, lease))
+    }
+
+    /// Bytes between the start of the region and the first element, whichever mapping it lies in.
+    #[inline]
+    fn offset_from(&self, lease: &Lease, base: NonNull<u8>) -> Result<u64> {
+        let first = self.first.addr().get();
+        let inside = |base: usize| {
+            let offset = first.checked_sub(base)? as u64;
+            (offset <= lease.region.len).then_some(offset)
+        };
+        let other = || {
+            let map = lease.region.mapping(Access::ReadOnly).ok()?;
+            inside(map.as_ptr().addr()).or_else(|| lease.region.read_only_base().and_then(&inside))
+        };
+        inside(base.addr().get())
+            .or_else(other)
+            .ok_or_else(|| Error::corrupt("an array", "it lies outside its region"))
+    }
+
+    pub(crate) fn first(&self) -> NonNull<u8> {
+        self.first
+    }
+
+    pub(crate) fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    pub(crate) fn order(&self) -> Order {
+        self.order
+    }
+
+    pub(crate) fn name(&self) -> Option<&str> {
+        match &self.backing {
+            Backing::Chunk(_) => None,
+            Backing::Named(named) => Some(named.name()),
+        }
+    }
+
+    pub(crate) fn named(&self) -> Option<&NamedArray> {
+        match &self.backing {
+            Backing::Chunk(_) => None,
+            Backing::Named(named) => Some(named),
+        }
+    }
+
+    pub(super) fn set_shape(&mut self, shape: Shape) {
+        self.shape = shape;
+    }
+
+    /// The rows `start..end` of the slowest axis as a further handle on the same memory.
+    ///
+    /// The caller has checked `start <= end <=` the extent of that axis, and sees to invariant 2.
+    pub(super) fn rows<T: Element>(&self, start: usize, end: usize) -> Self {
+        let axis = self.shape.slow_axis(self.order);
+        let extent = self.shape.as_slice()[axis];
+        let row = self.shape.elements().checked_div(extent).unwrap_or(0) * size_of::<T>();
+        let mut part = self.clone();
+        part.first = super::advance(self.first, start * row);
+        part.shape = self.shape.with_extent(axis, end - start);
+        part
+    }
+
+    /// Whether both are handles on the same chunk.
+    pub(super) fn is_same_chunk(&self, other: &Self) -> bool {
+        match (&self.backing, &other.backing) {
+            (Backing::Chunk(ours), Backing::Chunk(theirs)) => Arc::ptr_eq(ours, theirs),
+            _ => false,
+        }
+    }
+
+    /// Makes an array writable if this handle is the only one anywhere.
+    pub(super) fn try_make_unique<T: Element>(&mut self) -> bool {
+        let Backing::Chunk(lease) = &self.backing else { return false };
+        if Arc::strong_count(lease) != 1 || !lease.is_ours() || !lease.is_alone() {
+            return false;
+        }
+        let Ok(base) = address::<T>(lease, 0, 0, Access::ReadOnly) else { return false };
+        let Ok(offset_bytes) = self.offset_from(lease, base) else { return false };
+        match address::<T>(lease, offset_bytes, 0, Access::ReadWrite) {
+            Ok(first) => self.first = first,
+            Err(_) => return false,
+        }
+        true
+    }
+}
+
+/// The address of `bytes` bytes at an offset of a lease's region, mapped for `access`.
+#[inline]
+fn address<T: Element>(
+    lease: &Lease,
+    offset_bytes: u64,
+    bytes: u64,
+    access: Access,
+) -> Result<NonNull<u8>> {
+    let map = lease.region.mapping(access)?;
+    let base =
+        NonNull::new(map.as_ptr()).ok_or_else(|| Error::corrupt("a region", "no address"))?;
+    let end = offset_bytes.checked_add(bytes);
+    if end.is_none_or(|end| end > lease.region.len)
+        || !offset_bytes.is_multiple_of(align_of::<T>() as u64)
+    {
+        return Err(Error::corrupt("an array", "it lies outside its region or is misaligned"));
+    }
+    Ok(super::advance(base, offset_bytes as usize))
+}

@@ -1,0 +1,446 @@
+//! One channel as this process uses it; all its senders and receivers in the process share it.
+//!
+//! # Handing over
+//!
+//! A send claims a slot, writes the ticket into it, passes the hold on the chunk from this process to
+//! the channel, and publishes the slot. A receive takes the slot, passes the hold from the channel to
+//! this process, and frees the slot. At no step is the chunk unheld, and a process that dies at any
+//! step leaves a slot that says what it was about to do.
+
+use super::map::ChannelMap;
+use crate::arena::lease::Lease;
+use crate::arena::map::{ArenaMap, Region};
+use crate::error::{Error, ErrorKind, Result};
+use crate::member::Member;
+use crate::named::{Draft, Named, Share};
+use crate::namespace::{check_name, retry};
+use crate::reap;
+use crossdock_core::element::DType;
+use crossdock_core::header::{Header, Kind};
+use crossdock_core::layout::{Members, channel_bytes};
+use crossdock_core::party::{Party, PartyId};
+use crossdock_core::ring::{CAPACITY_MAX, Message, Next, Refused};
+use crossdock_core::signal::{SLICE, Signal};
+use crossdock_core::ticket::Ticket;
+use crossdock_sys::clock::{Deadline, now_ns};
+use crossdock_sys::cpu::allowed_cpus;
+use crossdock_sys::file;
+use crossdock_sys::map::Access;
+use parking_lot::Mutex;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+
+/// Looks at the queue before a process goes to sleep, about 2 microseconds.
+const SPINS_MAX: u32 = 60;
+/// Fruitless polls after which a poller asks whether the other side still lives.
+const POLLS_PER_LOOK: u32 = 4096;
+
+/// The two ends of a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Sender,
+    Receiver,
+}
+
+/// What kind of messages a channel carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MessageType {
+    pub(crate) dtype: DType,
+    pub(crate) is_unique: bool,
+}
+
+impl std::fmt::Display for MessageType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let array = if self.is_unique { "ArrayMut" } else { "Array" };
+        write!(f, "{array}<{}>", self.dtype)
+    }
+}
+
+/// A channel in use.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) member: &'static Member,
+    map: ChannelMap,
+    message: MessageType,
+    /// Handles of this process: senders, receivers.
+    handles: Mutex<[usize; 2]>,
+    recent: Mutex<Option<Recent>>,
+    polls: AtomicU32,
+    looked_ns: AtomicU64,
+    /// Last: the name is given up after everything else.
+    named: Named,
+}
+
+/// The arena and region of the last message, so that the next one from there need not look them up.
+#[derive(Debug)]
+struct Recent {
+    id: PartyId,
+    number: u32,
+    map: Arc<ArenaMap>,
+    region: Arc<Region>,
+}
+
+/// A ticket that has been taken, and the hold that came with it.
+pub(crate) struct Received {
+    pub(crate) ticket: Ticket,
+    pub(crate) lease: Arc<Lease>,
+}
+
+/// Why a ticket was not sent now.
+pub(crate) enum NotSent {
+    Full(Option<Party>),
+    Disconnected,
+    Failed(Error),
+}
+
+/// Why no ticket was received now.
+pub(crate) enum NotReceived {
+    Empty(Option<Party>),
+    Disconnected,
+    Failed(Error),
+}
+
+impl Core {
+    /// Makes a channel.
+    pub(crate) fn create(name: &str, capacity: usize, message: MessageType) -> Result<Arc<Self>> {
+        check_name(name)?;
+        if capacity == 0 || capacity > CAPACITY_MAX {
+            let text =
+                format!("channel {name:?} cannot have {capacity} slots (1 to {CAPACITY_MAX})");
+            return Err(Error::new(ErrorKind::InvalidArgument, text).named(name));
+        }
+        let member = Member::current()?;
+        let what = format!("channel {name:?}");
+        retry(|_| {
+            let namespace = &member.namespace;
+            let mut header = Header::new(Kind::Channel, channel_bytes(capacity), 256);
+            header.capacity = capacity as u64;
+            header.dtype = Some(message.dtype);
+            header.is_unique = message.is_unique;
+            let mut draft = Draft::new(namespace, &what, header, 0o600)?;
+            let inode = file::status(&draft.file)
+                .map_err(|error| Error::os(format_args!("cannot create {what}"), error))?
+                .inode;
+            let lock = namespace.lock()?;
+            let party = member.new_channel_party(&lock, inode)?;
+            draft.header.party = party.to_word();
+            let published = draft.write_header().and_then(|()| {
+                Named::publish(namespace, Some(&lock), draft, name, reap::channel)
+                    .map_err(|(_, error)| error)
+            });
+            if published.is_err() {
+                member.drop_channel_party(&lock, party);
+            }
+            drop(lock);
+            Self::new(member, published?, message)
+        })
+    }
+
+    /// Opens a channel.
+    pub(crate) fn open(name: &str, message: MessageType) -> Result<Arc<Self>> {
+        check_name(name)?;
+        let member = Member::current()?;
+        // The lock: another thread may just be giving up this process's last handle of the channel.
+        let mut channels = member.channels.lock();
+        channels.retain(|_, core| core.strong_count() > 0);
+        let inode = member.namespace.directory.inode_of(name);
+        if let Some(core) = inode.and_then(|inode| channels.get(&inode)).and_then(Weak::upgrade) {
+            core.check(name, message)?;
+            return Ok(core);
+        }
+        drop(channels);
+        let named = Named::open(&member.namespace, None, name, Share::Write, reap::channel)?;
+        Self::new(member, named, message)
+    }
+
+    fn new(member: &'static Member, named: Named, message: MessageType) -> Result<Arc<Self>> {
+        let map = ChannelMap::new(named.file(), named.header.clone(), named.name())?;
+        let inode = named.inode();
+        let core = Self {
+            member,
+            map,
+            message,
+            handles: Mutex::new([0; 2]),
+            recent: Mutex::new(None),
+            polls: AtomicU32::new(0),
+            looked_ns: AtomicU64::new(now_ns()),
+            named,
+        };
+        core.check(core.name(), message)?;
+        let core = Arc::new(core);
+        let mut channels = member.channels.lock();
+        if let Some(other) = channels.get(&inode).and_then(Weak::upgrade) {
+            // Another thread was faster; one counts this process's handles.
+            return Ok(other);
+        }
+        channels.insert(inode, Arc::downgrade(&core));
+        Ok(core)
+    }
+
+    fn check(&self, name: &str, wanted: MessageType) -> Result<()> {
+        let header = &self.map.header;
+        let found = header.dtype.map(|dtype| MessageType { dtype, is_unique: header.is_unique });
+        if found == Some(wanted) {
+            return Ok(());
+        }
+        let found = found.map_or_else(|| "nothing known".to_owned(), |found| found.to_string());
+        let text = format!("cannot open channel {name:?} of {wanted}: it carries {found}");
+        Err(Error::new(ErrorKind::WrongType, text).named(name))
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.named.name()
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.map.table.ring.capacity()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.map.table.ring.len()
+    }
+
+    fn members(&self, end: End) -> &Members {
+        match end {
+            End::Sender => &self.map.table.control.senders,
+            End::Receiver => &self.map.table.control.receivers,
+        }
+    }
+
+    fn signal(&self, end: End) -> &Signal {
+        match end {
+            End::Sender => &self.map.table.control.not_full,
+            End::Receiver => &self.map.table.control.not_empty,
+        }
+    }
+
+    /// Counts another handle of this process; the first one makes it a member.
+    pub(crate) fn join(&self, end: End) {
+        let mut handles = self.handles.lock();
+        handles[end as usize] += 1;
+        if handles[end as usize] == 1 && self.named.is_ours() {
+            self.members(end).join(self.member.me.party);
+            // The other side may be waiting to know that it is not alone.
+            self.signal(End::Sender).notify_all();
+            self.signal(End::Receiver).notify_all();
+        }
+    }
+
+    /// Discounts a handle; the last one ends the membership and tells the other side.
+    pub(crate) fn leave(&self, end: End) {
+        let mut handles = self.handles.lock();
+        handles[end as usize] -= 1;
+        if handles[end as usize] == 0 && self.named.is_ours() && self.member.is_ours() {
+            self.members(end).leave(self.member.me.party);
+            self.signal(End::Sender).notify_all();
+            self.signal(End::Receiver).notify_all();
+        }
+    }
+
+    /// Whether both sides of a hand-over are this process's own.
+    fn check_ours(&self) -> Result<()> {
+        if self.named.is_ours() && self.member.is_ours() {
+            Ok(())
+        } else {
+            Err(Error::forked("this end of a channel").named(self.name()))
+        }
+    }
+
+    fn corrupt(&self, why: crossdock_core::Corrupt) -> Error {
+        Error::corrupt(format_args!("channel {:?}", self.name()), why).named(self.name())
+    }
+
+    /// Sends a ticket if there is room. On success the hold behind a sole ticket has been passed on.
+    #[inline]
+    pub(crate) fn try_send(&self, ticket: &Ticket, lease: &Arc<Lease>) -> Result<(), NotSent> {
+        self.check_ours().map_err(NotSent::Failed)?;
+        if self.members(End::Receiver).have_left() {
+            return Err(NotSent::Disconnected);
+        }
+        let chunk = lease.chunk().map_err(NotSent::Failed)?;
+        let me = self.member.me.party;
+        let ring = &self.map.table.ring;
+        let mut claim = match ring.claim(me) {
+            Ok(claim) => claim,
+            Err(Refused::Full(busy)) => return Err(NotSent::Full(busy)),
+            Err(Refused::Corrupt(why)) => return Err(NotSent::Failed(self.corrupt(why))),
+        };
+        let (words, used) = ticket.to_words();
+        ring.arm(&mut claim, &words[..used]);
+        if ticket.is_sole {
+            chunk.hand_over(me, self.map.party().party);
+            lease.forget_hold();
+        } else {
+            chunk.take(self.map.party().party);
+        }
+        ring.publish(claim);
+        self.map.table.control.not_empty.notify();
+        Ok(())
+    }
+
+    /// Receives a ticket if there is one.
+    #[inline]
+    pub(crate) fn try_recv(&self) -> Result<Received, NotReceived> {
+        self.check_ours().map_err(NotReceived::Failed)?;
+        let ring = &self.map.table.ring;
+        loop {
+            let message = match ring.next() {
+                Ok(Next::Ready(message)) => message,
+                Ok(Next::Pending(party)) => return Err(NotReceived::Empty(Some(party))),
+                Ok(Next::Empty) if !self.members(End::Sender).have_left() => {
+                    return Err(NotReceived::Empty(None));
+                }
+                // The last sender may have sent just before it left.
+                Ok(Next::Empty) if matches!(ring.next(), Ok(Next::Empty)) => {
+                    return Err(NotReceived::Disconnected);
+                }
+                Ok(Next::Empty) => continue,
+                Err(why) => return Err(NotReceived::Failed(self.corrupt(why))),
+            };
+            match self.receive(&message) {
+                Ok(Some(received)) => return Ok(received),
+                Ok(None) => {}
+                Err(error) => return Err(NotReceived::Failed(error)),
+            }
+        }
+    }
+
+    /// Takes one message; `None` when another receiver was faster.
+    #[inline]
+    fn receive(&self, message: &Message) -> Result<Option<Received>> {
+        let ring = &self.map.table.ring;
+        let me = self.member.me.party;
+        let found = Ticket::from_words(&message.payload)
+            .map_err(|why| self.corrupt(why))
+            .and_then(|ticket| self.locate(&ticket).map(|(map, region)| (ticket, map, region)));
+        let (ticket, map, region) = match found {
+            Ok(found) => found,
+            // Another receiver has taken it, and its bytes may have been anything.
+            Err(_) if !ring.is_current(message) => return Ok(None),
+            Err(error) => {
+                // What can never be received must not block the queue; what may work later (no
+                // descriptor, no address space) stays in it.
+                if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Stale)
+                    && ring.take(message, me)
+                {
+                    ring.finish(message);
+                    self.map.table.control.not_full.notify();
+                }
+                return Err(error);
+            }
+        };
+        if !ring.take(message, me) {
+            return Ok(None);
+        }
+        let received = self.adopt(ticket, map, region);
+        ring.finish(message);
+        self.map.table.control.not_full.notify();
+        received.map(Some)
+    }
+
+    /// Makes the hold behind a taken ticket this process's own.
+    #[inline]
+    fn adopt(&self, ticket: Ticket, map: Arc<ArenaMap>, region: Arc<Region>) -> Result<Received> {
+        let me = self.member.me.party;
+        let chunk = &map.entry(ticket.chunk)?.chunk;
+        if chunk.generation() != ticket.generation {
+            let text = format!("a message in channel {:?} leads to reused memory", self.name());
+            return Err(Error::new(ErrorKind::Stale, text).named(self.name()));
+        }
+        let lease = if ticket.is_sole {
+            chunk.hand_over(self.map.party().party, me);
+            Arc::new(Lease::of_ticket(self.member, map, region, &ticket, false))
+        } else {
+            self.member.adopt_shared(&ticket, &map, &region)?
+        };
+        Ok(Received { ticket, lease })
+    }
+
+    /// The arena and the region of a ticket, mapped and long enough for it.
+    #[inline]
+    fn locate(&self, ticket: &Ticket) -> Result<(Arc<ArenaMap>, Arc<Region>)> {
+        if ticket.dtype != self.message.dtype || ticket.is_unique != self.message.is_unique {
+            return Err(self.corrupt(crossdock_core::Corrupt("a message of another type")));
+        }
+        let mut recent = self.recent.lock();
+        let is_recent = recent
+            .as_ref()
+            .is_some_and(|recent| recent.id == ticket.arena && recent.number == ticket.region);
+        if !is_recent {
+            let map = self.member.arena(ticket.arena)?;
+            let region = map.region(ticket.region)?;
+            map.entry(ticket.chunk)?;
+            *recent = Some(Recent { id: ticket.arena, number: ticket.region, map, region });
+        }
+        let Some(recent) = recent.as_ref() else {
+            return Err(Error::new(ErrorKind::Io, "no region"));
+        };
+        let end = ticket.len_bytes().map_err(|why| self.corrupt(why))? + ticket.offset_bytes;
+        if end > recent.region.len {
+            return Err(self.corrupt(crossdock_core::Corrupt("an array beyond its region")));
+        }
+        let access = if ticket.is_unique { Access::ReadWrite } else { Access::ReadOnly };
+        recent.region.mapping(access)?;
+        Ok((Arc::clone(&recent.map), Arc::clone(&recent.region)))
+    }
+
+    /// Tries `attempt` until it has an answer or the time is over: first spinning, then asleep in
+    /// slices, after each of which the other side is asked whether it lives.
+    pub(crate) fn wait_for<R>(
+        &self,
+        end: End,
+        deadline: Option<Deadline>,
+        mut attempt: impl FnMut() -> Result<R, Option<Party>>,
+    ) -> Option<R> {
+        let spins = if allowed_cpus() > 1 { SPINS_MAX } else { 1 };
+        loop {
+            for _ in 0..spins {
+                if let Ok(answer) = attempt() {
+                    return Some(answer);
+                }
+                std::hint::spin_loop();
+            }
+            let key = self.signal(end).announce();
+            let busy = match attempt() {
+                Ok(answer) => return Some(answer),
+                Err(busy) => busy,
+            };
+            if deadline.is_some_and(Deadline::is_past) {
+                return None;
+            }
+            let before = now_ns();
+            self.signal(end).sleep(key, deadline);
+            if u128::from(now_ns() - before) >= SLICE.as_nanos() / 2 {
+                self.look_for_dead(busy);
+            }
+        }
+    }
+
+    /// For pollers, who never sleep: now and then asks whether the other side lives.
+    pub(crate) fn note_fruitless_poll(&self, busy: Option<Party>) {
+        if self.polls.fetch_add(1, Ordering::Relaxed) % POLLS_PER_LOOK != POLLS_PER_LOOK - 1
+            && busy.is_none()
+        {
+            return;
+        }
+        let now = now_ns();
+        let before = self.looked_ns.load(Ordering::Relaxed);
+        if u128::from(now.saturating_sub(before)) >= SLICE.as_nanos() {
+            self.looked_ns.store(now, Ordering::Relaxed);
+            self.look_for_dead(busy);
+        }
+    }
+
+    /// Reaps the members, and the party that is in the way, if they have died.
+    #[cold]
+    fn look_for_dead(&self, busy: Option<Party>) {
+        let table = &self.map.table.control;
+        let members: Vec<Party> =
+            table.senders.iter().chain(table.receivers.iter()).chain(busy).collect();
+        for party in members {
+            if self.member.is_dead(party) {
+                self.member.reap(party);
+            }
+        }
+    }
+}

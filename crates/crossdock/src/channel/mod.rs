@@ -1,0 +1,49 @@
+//! Handing arrays from process to process: bounded, many-to-many, by handle.
+//!
+//! Both ends meet under a name; either may come first. What travels is a ticket of 64 bytes that says
+//! where the array lies, so the hop takes the same time for a kilobyte and for a gigabyte.
+//!
+//! * [`Sender::send`] and [`Receiver::recv`] wait; `try_` never does; `_timeout` waits so long.
+//! * While the other side has not come yet, nobody is disconnected: receivers wait, senders fill the
+//!   queue. Once its last member has left **or died**, senders get their message back and receivers
+//!   drain the queue, then are told.
+//! * A sender that is killed after its message was published loses nothing: the array stays until its
+//!   receiver drops it. A receiver that is killed frees what it held.
+//! * The name goes with the last user.
+
+pub(crate) mod core;
+mod error;
+pub(crate) mod map;
+mod message;
+mod receiver;
+mod sender;
+
+pub use error::{
+    RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
+};
+pub use message::Message;
+pub use receiver::{Iter, Receiver};
+pub use sender::Sender;
+
+use crate::error::{Error, ErrorKind, Result};
+use crossdock_sys::clock::Deadline;
+use std::time::Duration;
+
+/// How often a waiter looks whether a channel has been made.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// Opens something again and again until it is there.
+fn open_within<T>(name: &str, timeout: Duration, open: impl Fn() -> Result<T>) -> Result<T> {
+    let deadline = Deadline::after(timeout);
+    loop {
+        match open() {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            other => return other,
+        }
+        if deadline.is_past() {
+            let text = format!("nobody made channel {name:?} within {timeout:?}");
+            return Err(Error::new(ErrorKind::TimedOut, text).named(name));
+        }
+        std::thread::sleep(LOOK);
+    }
+}

@@ -1,0 +1,236 @@
+//! The sending end.
+
+use super::core::{Core, End, NotSent};
+use super::error::{SendError, SendTimeoutError, TrySendError};
+use super::message::Message;
+use super::open_within;
+use crate::array::{ArrayMut, IntoShape};
+use crate::error::{Error, ErrorKind, Result};
+use crossdock_core::party::Party;
+use crossdock_sys::clock::Deadline;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The sending end of a channel; clone it, or open the channel again in any process.
+///
+/// # Examples
+///
+/// ```
+/// use crossdock::{ArrayMut, channel::{Receiver, Sender}};
+///
+/// let tx = Sender::<ArrayMut<f32>>::create("sender-docs", 4)?;
+/// let rx = Receiver::<ArrayMut<f32>>::open("sender-docs")?; // in any process
+///
+/// let mut frame = tx.loan([1080, 1920])?;
+/// frame.fill(0.5);
+/// tx.send(frame)?; // moves a handle of 64 bytes, whatever the length
+///
+/// let frame = rx.recv()?;
+/// assert_eq!(frame.shape(), [1080, 1920]);
+/// assert_eq!(frame[7], 0.5);
+/// # Ok::<(), crossdock::Error>(())
+/// ```
+pub struct Sender<M: Message> {
+    core: Arc<Core>,
+    messages: PhantomData<fn(M)>,
+}
+
+impl<M: Message> Sender<M> {
+    fn new(core: Arc<Core>) -> Self {
+        core.join(End::Sender);
+        Self { core, messages: PhantomData }
+    }
+
+    /// Makes a channel with room for `capacity` messages.
+    ///
+    /// # Errors
+    ///
+    /// `AlreadyExists`, `InvalidName`, `InvalidArgument` for a capacity of 0 or above 2^20,
+    /// `TooManyPeers`, `NoSpace`.
+    pub fn create(name: &str, capacity: usize) -> Result<Self> {
+        Core::create(name, capacity, M::message_type()).map(Self::new)
+    }
+
+    /// Opens a channel that somebody has made, with the same message type.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, `WrongKind`, `WrongType`, `WrongVersion`, `Corrupt`.
+    pub fn open(name: &str) -> Result<Self> {
+        Core::open(name, M::message_type()).map(Self::new)
+    }
+
+    /// As [`open`](Self::open), but waits for somebody to make the channel.
+    ///
+    /// # Errors
+    ///
+    /// `TimedOut`, and as [`open`](Self::open).
+    pub fn open_timeout(name: &str, timeout: Duration) -> Result<Self> {
+        open_within(name, timeout, || Self::open(name))
+    }
+
+    /// Opens a channel, or makes it with room for `capacity` messages.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create) and [`open`](Self::open).
+    pub fn open_or_create(name: &str, capacity: usize) -> Result<Self> {
+        loop {
+            match Self::open(name) {
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                other => return other,
+            }
+            match Self::create(name, capacity) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// An array to fill and send, of memory that receivers can map. What is in it is unspecified:
+    /// whatever the last array there held.
+    ///
+    /// # Errors
+    ///
+    /// As [`ArrayMut::uninit`].
+    pub fn loan(&self, shape: impl IntoShape) -> Result<ArrayMut<M::Element>> {
+        ArrayMut::uninit(shape)
+    }
+
+    /// Sends a message; waits while the queue is full.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`] gives the message back.
+    pub fn send(&self, message: M) -> Result<(), SendError<M>> {
+        match self.send_until(message, None) {
+            Ok(()) => Ok(()),
+            Err(SendTimeoutError::Disconnected(message)) => Err(SendError::Disconnected(message)),
+            Err(SendTimeoutError::Failed(message, error)) => Err(SendError::Failed(message, error)),
+            Err(SendTimeoutError::Timeout(message)) => {
+                let error = Error::new(ErrorKind::TimedOut, "a wait without end has ended");
+                Err(SendError::Failed(message, error))
+            }
+        }
+    }
+
+    /// Sends a message if the queue has room.
+    ///
+    /// # Errors
+    ///
+    /// [`TrySendError`] gives the message back.
+    pub fn try_send(&self, message: M) -> Result<(), TrySendError<M>> {
+        let raw = message.into_raw();
+        let outcome = raw.ticket::<M::Element>(M::message_type().is_unique).map_or_else(
+            |error| Err(NotSent::Failed(error)),
+            |(ticket, lease)| self.core.try_send(&ticket, lease),
+        );
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(NotSent::Full(busy)) => {
+                self.core.note_fruitless_poll(busy);
+                Err(TrySendError::Full(M::from_raw(raw)))
+            }
+            Err(NotSent::Disconnected) => Err(TrySendError::Disconnected(M::from_raw(raw))),
+            Err(NotSent::Failed(error)) => Err(TrySendError::Failed(M::from_raw(raw), error)),
+        }
+    }
+
+    /// Sends a message; waits at most `timeout` while the queue is full.
+    ///
+    /// # Errors
+    ///
+    /// [`SendTimeoutError`] gives the message back.
+    pub fn send_timeout(&self, message: M, timeout: Duration) -> Result<(), SendTimeoutError<M>> {
+        self.send_until(message, Some(Deadline::after(timeout)))
+    }
+
+    fn send_until(
+        &self,
+        message: M,
+        deadline: Option<Deadline>,
+    ) -> Result<(), SendTimeoutError<M>> {
+        let raw = message.into_raw();
+        let (ticket, lease) = match raw.ticket::<M::Element>(M::message_type().is_unique) {
+            Ok(found) => found,
+            Err(error) => return Err(SendTimeoutError::Failed(M::from_raw(raw), error)),
+        };
+        let attempt = || -> Result<Result<(), NotSent>, Option<Party>> {
+            match self.core.try_send(&ticket, lease) {
+                Err(NotSent::Full(busy)) => Err(busy),
+                other => Ok(other),
+            }
+        };
+        match self.core.wait_for(End::Sender, deadline, attempt) {
+            Some(Ok(())) => Ok(()),
+            Some(Err(NotSent::Disconnected)) => {
+                Err(SendTimeoutError::Disconnected(M::from_raw(raw)))
+            }
+            Some(Err(NotSent::Failed(error))) => {
+                Err(SendTimeoutError::Failed(M::from_raw(raw), error))
+            }
+            Some(Err(NotSent::Full(_))) | None => Err(SendTimeoutError::Timeout(M::from_raw(raw))),
+        }
+    }
+
+    /// Messages that the queue has room for.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.core.capacity()
+    }
+
+    /// Messages in the queue, at about this moment.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.core.len()
+    }
+
+    /// Whether the queue has no message, at about this moment.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the queue has no room, at about this moment.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.len() == self.capacity()
+    }
+
+    /// The name of the channel.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.core.name()
+    }
+
+    /// Whether both send into the same channel.
+    #[must_use]
+    pub fn same_channel(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.core, &other.core)
+    }
+}
+
+impl<M: Message> Clone for Sender<M> {
+    fn clone(&self) -> Self {
+        Self::new(Arc::clone(&self.core))
+    }
+}
+
+impl<M: Message> Drop for Sender<M> {
+    fn drop(&mut self) {
+        self.core.leave(End::Sender);
+    }
+}
+
+impl<M: Message> fmt::Debug for Sender<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender")
+            .field("name", &self.name())
+            .field("messages", &format_args!("{}", M::message_type()))
+            .field("len", &self.len())
+            .field("capacity", &self.capacity())
+            .finish()
+    }
+}

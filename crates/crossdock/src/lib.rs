@@ -1,0 +1,76 @@
+//! Hand big arrays from process to process without copying or serialising them.
+//!
+//! A cross-dock is a warehouse where goods move from truck to truck and are never stored. Here, arrays
+//! move from process to process: the bytes stay where they were written, in shared memory, and what
+//! travels is a ticket that says where.
+//!
+//! # Hand an array over
+//!
+//! ```
+//! use crossdock::{ArrayMut, channel::{Receiver, Sender}};
+//!
+//! // Process A
+//! let frames = Sender::<ArrayMut<f32>>::create("frames", 8)?;
+//! let mut frame = frames.loan([1080, 1920])?; // memory that the receiver can already see
+//! frame.fill(0.5);
+//! frames.send(frame)?; // moves a handle, any array length
+//!
+//! // Process B
+//! let frames = Receiver::<ArrayMut<f32>>::open("frames")?;
+//! let mut frame = frames.recv()?;
+//! frame[0] = 1.0; // ours now: write in place, pass it on
+//! # Ok::<(), crossdock::Error>(())
+//! ```
+//!
+//! # What there is
+//!
+//! | I want | use |
+//! |---|---|
+//! | an array that I fill and give away | [`ArrayMut`], [`channel::Sender`] |
+//! | an array that many processes read | [`Array`]: [`ArrayMut::freeze`], or [`Array::create`] under a name |
+//! | several processes to fill parts of one array | [`ArrayMut::split_at`], [`ArrayMut::chunks`] |
+//! | raw bytes under a name, also for Python or C | [`SharedBlock`] |
+//! | to see, inspect or clean what is there | [`registry`], or the `crossdock` command |
+//!
+//! # The rules of the memory
+//!
+//! *Shared means read-only, unique means writable, sending moves.* An [`ArrayMut`] is reachable through
+//! one handle in all processes together, an [`Array`] is never written, so `&mut [T]` and `&[T]` are what
+//! Rust says they are. [The memory model](docs::memory_model) says what is required of the processes that
+//! share a directory of names, and [caveats](docs::caveats) what nobody can promise.
+//!
+//! # When a process dies
+//!
+//! Who holds a piece of memory is one bit per process, which anybody can clear for the dead. A sender
+//! that is killed after its send loses nothing, one that is killed before leaks nothing; a receiver that
+//! is killed lets go of what it held; the last user of a name takes the name with it, and what nobody was
+//! left to clean, the next process or [`registry::gc`] does.
+//!
+//! # Features
+//!
+//! * `npy` (default): read and write `.npy` files, [`npy`].
+//! * `ndarray`: [`Array::as_ndarray`] and its like.
+#![deny(unsafe_code)]
+
+pub mod arena;
+mod array;
+mod block;
+pub mod channel;
+pub mod docs;
+mod error;
+mod member;
+mod named;
+mod namespace;
+#[cfg(feature = "npy")]
+pub mod npy;
+mod parties;
+mod reap;
+pub mod registry;
+
+pub use array::{Array, ArrayMut, IntoShape, Order};
+pub use block::{BlockOptions, BlockStats, SharedBlock};
+pub use crossdock_core::element::{DType, Element, UnknownDType};
+pub use error::{Error, ErrorKind, Result};
+pub use half::{bf16, f16};
+pub use namespace::NAME_BYTES_MAX;
+pub use num_complex::Complex;

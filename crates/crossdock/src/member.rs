@@ -1,0 +1,279 @@
+//! This process as a party of its directory of names.
+//!
+//! A process joins when it first makes or receives an array, and leaves at its normal exit; if it dies,
+//! whoever notices puts right what it left ([`crate::reap`]).
+
+use crate::arena::lease::Lease;
+use crate::arena::map::{ArenaMap, Region};
+use crate::arena::own::OwnArena;
+use crate::channel::core::Core;
+use crate::channel::map::ChannelMap;
+use crate::error::{Error, ErrorKind, Result};
+use crate::namespace::{HouseLock, Namespace};
+use crate::parties::Parties;
+use crate::reap;
+use crossdock_core::party::{PARTIES_MAX, Party, PartyId, State};
+use crossdock_core::ticket::Ticket;
+use crossdock_sys::process::{Liveness, ProcessId, Watch};
+use crossdock_sys::{exit, fork};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+
+static CURRENT: Mutex<Option<&'static Member>> = Mutex::new(None);
+
+/// The membership of this process.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) namespace: Arc<Namespace>,
+    pub(crate) me: PartyId,
+    parties: Parties,
+    generation: u64,
+    own: OnceLock<OwnArena>,
+    arenas: Mutex<HashMap<PartyId, Arc<ArenaMap>>>,
+    /// Leases to which a ticket can lead that is not sole.
+    shared: Mutex<HashMap<(PartyId, u32), Weak<Lease>>>,
+    pub(crate) channels: Mutex<HashMap<u64, Weak<Core>>>,
+    watches: Mutex<HashMap<Party, (u64, Watch)>>,
+    has_left: AtomicBool,
+}
+
+impl Member {
+    /// The membership of this process; joins on first use. A forked child joins anew.
+    pub(crate) fn current() -> Result<&'static Self> {
+        fork::watch();
+        let mut current = CURRENT.lock();
+        if let Some(member) = *current
+            && member.is_ours()
+        {
+            return Ok(member);
+        }
+        let member: &'static Self = Box::leak(Box::new(Self::join()?));
+        if current.replace(member).is_none() {
+            // Room for an exit handler is only ever lacking when memory is.
+            let _ = exit::at_exit(leave_at_exit);
+        }
+        Ok(member)
+    }
+
+    fn join() -> Result<Self> {
+        let identity = ProcessId::current().map_err(|error| {
+            Error::os("cannot tell who this process is (is /proc there?)", error)
+        })?;
+        crate::namespace::retry(|namespace| {
+            let lock = namespace.lock()?;
+            let parties = Parties::open_or_create(namespace, &lock)?;
+            reap::everything(namespace, &lock, &parties, None);
+            let party = parties.first_free().ok_or_else(too_many)?;
+            let epoch = parties.record(party).take_for_process(&identity);
+            Ok(Self {
+                namespace: Arc::clone(namespace),
+                me: PartyId { party, epoch },
+                parties,
+                generation: fork::generation(),
+                own: OnceLock::new(),
+                arenas: Mutex::default(),
+                shared: Mutex::default(),
+                channels: Mutex::default(),
+                watches: Mutex::default(),
+                has_left: AtomicBool::new(false),
+            })
+        })
+    }
+
+    /// Whether this process made the membership and has not left.
+    #[inline]
+    pub(crate) fn is_ours(&self) -> bool {
+        self.generation == fork::generation() && !self.has_left.load(Ordering::Relaxed)
+    }
+
+    /// The arena of this process, made on first use.
+    pub(crate) fn own_arena(&'static self) -> Result<&'static OwnArena> {
+        if let Some(own) = self.own.get() {
+            return Ok(own);
+        }
+        let mut arenas = self.arenas.lock();
+        if self.own.get().is_none() {
+            let own = OwnArena::new(ArenaMap::create(&self.namespace, self.me)?);
+            arenas.insert(self.me, Arc::clone(&own.map));
+            // The lock is held, so the place is empty.
+            let _ = self.own.set(own);
+        }
+        drop(arenas);
+        self.own.get().ok_or_else(|| Error::new(ErrorKind::NoSpace, "no arena"))
+    }
+
+    /// Any arena, opened on first use.
+    pub(crate) fn arena(&self, id: PartyId) -> Result<Arc<ArenaMap>> {
+        let mut arenas = self.arenas.lock();
+        if let Some(map) = arenas.get(&id) {
+            return Ok(Arc::clone(map));
+        }
+        // Arenas of the dead that nobody here uses any more.
+        arenas.retain(|_, map| Arc::strong_count(map) > 1 || !map.table().control.is_orphan());
+        let map = Arc::new(ArenaMap::open(&self.namespace, id)?);
+        arenas.insert(id, Arc::clone(&map));
+        Ok(map)
+    }
+
+    /// The lease for a taken ticket that is not sole: there may be one already.
+    pub(crate) fn adopt_shared(
+        &'static self,
+        ticket: &Ticket,
+        map: &Arc<ArenaMap>,
+        region: &Arc<Region>,
+    ) -> Result<Arc<Lease>> {
+        let mut shared = self.shared.lock();
+        let key = (ticket.arena, ticket.chunk);
+        if let Some(lease) = shared.get(&key).and_then(Weak::upgrade) {
+            return Ok(lease);
+        }
+        map.entry(ticket.chunk)?.chunk.take(self.me.party);
+        let lease =
+            Arc::new(Lease::of_ticket(self, Arc::clone(map), Arc::clone(region), ticket, true));
+        shared.insert(key, Arc::downgrade(&lease));
+        Ok(lease)
+    }
+
+    /// Makes a lease findable before a ticket that is not sole is sent.
+    pub(crate) fn share(&self, lease: &Arc<Lease>) {
+        if !lease.is_shared.load(Ordering::Acquire) {
+            let mut shared = self.shared.lock();
+            shared.insert((lease.map.id, lease.chunk), Arc::downgrade(lease));
+            lease.is_shared.store(true, Ordering::Release);
+        }
+    }
+
+    /// Lets go of a shared lease that is being dropped, unless another has taken its place.
+    pub(crate) fn release_shared(&self, lease: &Lease) {
+        let mut shared = self.shared.lock();
+        let key = (lease.map.id, lease.chunk);
+        let is_replaced =
+            shared.get(&key).is_some_and(|other| !std::ptr::eq(other.as_ptr(), lease));
+        if !is_replaced {
+            shared.remove(&key);
+            if let Ok(chunk) = lease.chunk() {
+                chunk.release(self.me.party);
+            }
+        }
+    }
+
+    /// Calls `look` with every channel of the directory.
+    pub(crate) fn with_channels<R>(&self, look: impl FnOnce(&[ChannelMap]) -> R) -> R {
+        look(&reap::channels(&self.namespace))
+    }
+
+    /// Whether a party will never act again.
+    pub(crate) fn is_dead(&self, party: Party) -> bool {
+        let (epoch, state) = self.parties.record(party).read();
+        let State::Process(id) = state else { return state == State::Free };
+        if party == self.me.party {
+            return false;
+        }
+        let mut watches = self.watches.lock();
+        let watch = watches.entry(party).or_insert_with(|| (epoch, Watch::new(id)));
+        if watch.0 != epoch {
+            *watch = (epoch, Watch::new(id));
+        }
+        watch.1.liveness() == Liveness::Dead
+    }
+
+    /// Puts right what a dead party left.
+    pub(crate) fn reap(&self, party: Party) {
+        // If the lock cannot be had now, the next look finds the party dead again.
+        let Ok(lock) = self.namespace.lock() else { return };
+        let (_, state) = self.parties.record(party).read();
+        let is_dead = match state {
+            State::Free => true,
+            State::Process(id) => Watch::new(id).liveness() == Liveness::Dead,
+            State::Channel { .. } => false,
+        };
+        if is_dead && party != self.me.party {
+            reap::process(&self.namespace, &lock, &self.parties, party);
+        }
+    }
+
+    /// Puts right what all the dead left.
+    pub(crate) fn reap_everything(&self) {
+        if let Ok(lock) = self.namespace.lock() {
+            reap::everything(&self.namespace, &lock, &self.parties, Some(self.me.party));
+        }
+    }
+
+    /// Gives a channel that is being made its party.
+    pub(crate) fn new_channel_party(&self, lock: &HouseLock, inode: u64) -> Result<PartyId> {
+        if self.parties.first_free().is_none() {
+            reap::everything(&self.namespace, lock, &self.parties, Some(self.me.party));
+        }
+        let party = self.parties.first_free().ok_or_else(too_many)?;
+        let epoch = self.parties.record(party).take_for_channel(inode);
+        Ok(PartyId { party, epoch })
+    }
+
+    /// Takes back the party of a channel that could not be given its name.
+    pub(crate) fn drop_channel_party(&self, _lock: &HouseLock, id: PartyId) {
+        self.parties.record(id.party).free();
+    }
+
+    /// Removes arenas that have neither owner nor holders.
+    pub(crate) fn clean_orphans(&self) {
+        if let Ok(_lock) = self.namespace.lock() {
+            reap::orphans(&self.namespace, &self.parties);
+        }
+    }
+
+    /// Keeps the idle memory of large arrays within its limit.
+    pub(crate) fn limit_cache(&'static self) {
+        if let Some(own) = self.own.get() {
+            own.limit_cache(self);
+        }
+    }
+
+    /// Leaves the directory. What other processes hold of this one's arena stays until they let go.
+    fn leave(&self) {
+        let Ok(lock) = self.namespace.lock() else { return };
+        let parties = &self.parties;
+        let are_others_alive = parties
+            .in_use()
+            .any(|(party, _, state)| matches!(state, State::Process(_)) && party != self.me.party);
+        if are_others_alive && self.is_holding() {
+            // Threads may still be at work in arrays that others would be given. The others will see
+            // that this process has ended.
+            return;
+        }
+        self.has_left.store(true, Ordering::Relaxed);
+        reap::process(&self.namespace, &lock, parties, self.me.party);
+        reap::everything(&self.namespace, &lock, parties, None);
+        reap::empty_house(&self.namespace, parties);
+    }
+
+    fn is_holding(&self) -> bool {
+        let arenas = self.arenas.lock();
+        let mut is_holding = false;
+        for map in arenas.values() {
+            map.for_each_entry(|_, entry| {
+                is_holding = is_holding || entry.chunk.is_held_by(self.me.party);
+            });
+        }
+        is_holding
+    }
+}
+
+fn too_many() -> Error {
+    let text = format!(
+        "all {PARTIES_MAX} places for processes and channels are taken (`crossdock ls` shows the \
+         channels; set CROSSDOCK_DIR to give a group of processes a directory of its own)"
+    );
+    Error::new(ErrorKind::TooManyPeers, text)
+}
+
+extern "C" fn leave_at_exit() {
+    // A thread that is just joining holds the lock; then there is nothing to leave yet.
+    let Some(current) = CURRENT.try_lock() else { return };
+    if let Some(member) = *current
+        && member.is_ours()
+    {
+        member.leave();
+    }
+}

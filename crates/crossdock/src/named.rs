@@ -1,0 +1,366 @@
+//! The life of a name: nothing half-made is ever visible, and the last one out unlinks.
+//!
+//! # States
+//!
+//! | file | lock | meaning |
+//! |---|---|---|
+//! | no name yet | shared, by its maker | being made; vanishes if the maker dies |
+//! | named | shared, by each user | in use |
+//! | named | exclusive | its last user is removing it, or one user has it alone |
+//! | named | none | left by processes that were killed (reclaimed by the next create or open, or by gc), or persistent |
+//! | unlinked | any | gone; users that still have it keep their memory |
+//!
+//! The lock is `flock(2)`: it belongs to the open file, so the kernel drops it with the process, and a
+//! forked child shares it with its parent, as it shares the mapping.
+//!
+//! A name is removed only by a holder of the directory's lock who has seen that it still leads to the
+//! very file, so nobody removes what somebody else has just created. (Plain create and unlink lose this
+//! race every time; the figures are in `docs/how-to-break-it.md`.)
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::namespace::{HouseLock, Namespace};
+use crossdock_core::header::{FLAGS_OFFSET, HEADER_BYTES, Header, Kind, Mismatch, PERSISTENT};
+use crossdock_sys::clock::Deadline;
+use crossdock_sys::{file, fork};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// How long an opener waits for somebody who is just leaving.
+const LEAVING_MAX: Duration = Duration::from_secs(2);
+const POLL: Duration = Duration::from_micros(20);
+const RETRIES_MAX: u32 = 10_000;
+
+/// What is done under the directory's lock before a name is removed.
+pub(crate) type BeforeUnlink = fn(&Arc<Namespace>, &HouseLock, &Header);
+
+/// An open named file.
+#[derive(Debug)]
+pub(crate) struct Named {
+    file: File,
+    name: String,
+    namespace: Arc<Namespace>,
+    /// The header as it was checked.
+    pub(crate) header: Header,
+    inode: u64,
+    generation: u64,
+    before_unlink: BeforeUnlink,
+}
+
+/// How a name is to be found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Share {
+    /// With others, read-only.
+    Read,
+    /// With others, to write.
+    Write,
+    /// Alone.
+    Exclusive,
+}
+
+pub(crate) fn nothing(_: &Arc<Namespace>, _: &HouseLock, _: &Header) {}
+
+impl Named {
+    /// Puts a complete file under a new name.
+    pub(crate) fn publish(
+        namespace: &Arc<Namespace>,
+        lock: Option<&HouseLock>,
+        draft: Draft,
+        name: &str,
+        before_unlink: BeforeUnlink,
+    ) -> Result<Self, (Draft, Error)> {
+        for _ in 0..RETRIES_MAX {
+            match file::link(&draft.file, &namespace.directory, name) {
+                Ok(()) => {
+                    let (file, header) = (draft.file, draft.header);
+                    let inode = file::status(&file).map_or(0, |status| status.inode);
+                    let namespace = Arc::clone(namespace);
+                    let generation = fork::generation();
+                    let name = name.to_owned();
+                    return Ok(Self {
+                        file,
+                        name,
+                        namespace,
+                        header,
+                        inode,
+                        generation,
+                        before_unlink,
+                    });
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    match reclaim(namespace, lock, name) {
+                        Ok(true) => {}
+                        Ok(false) => return Err((draft, exists(name))),
+                        Err(error) => return Err((draft, error)),
+                    }
+                }
+                Err(error) => {
+                    let error = Error::os(format_args!("cannot create {name:?}"), error);
+                    return Err((draft, error.named(name)));
+                }
+            }
+        }
+        Err((draft, exists(name)))
+    }
+
+    /// Opens a name that somebody is using, or that is persistent.
+    pub(crate) fn open(
+        namespace: &Arc<Namespace>,
+        lock: Option<&HouseLock>,
+        name: &str,
+        share: Share,
+        before_unlink: BeforeUnlink,
+    ) -> Result<Self> {
+        let deadline = Deadline::after(LEAVING_MAX);
+        loop {
+            let file = file::open(&namespace.directory, name, share != Share::Read)
+                .map_err(|error| cannot_open(name, error))?;
+            let attached = attach(&file, share).map_err(|error| cannot_open(name, error))?;
+            let status = file::status(&file).map_err(|error| cannot_open(name, error))?;
+            match attached {
+                _ if status.links == 0 => {}
+                Attached::Alone if !is_persistent(&file) => {
+                    let header = read_header(&file, name)?;
+                    drop(file);
+                    if reclaim(namespace, lock, name)? {
+                        let text = format!(
+                            "cannot open {} {name:?}: the processes that used it died (it has been \
+                             removed; create it again)",
+                            header.kind
+                        );
+                        return Err(Error::new(ErrorKind::NotFound, text).named(name));
+                    }
+                }
+                Attached::Alone | Attached::Shared => {
+                    let header = read_header(&file, name)?;
+                    let (namespace, name) = (Arc::clone(namespace), name.to_owned());
+                    let (inode, generation) = (status.inode, fork::generation());
+                    return Ok(Self {
+                        file,
+                        name,
+                        namespace,
+                        header,
+                        inode,
+                        generation,
+                        before_unlink,
+                    });
+                }
+                Attached::Refused if deadline.is_past() => return Err(busy(name, share)),
+                Attached::Refused if share == Share::Exclusive => return Err(busy(name, share)),
+                Attached::Refused => std::thread::sleep(POLL),
+            }
+        }
+    }
+
+    /// The open file.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// The name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The identity of the file.
+    pub(crate) fn inode(&self) -> u64 {
+        self.inode
+    }
+
+    /// Whether this handle belongs to this process, not to a parent that forked it.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.generation == fork::generation()
+    }
+
+    /// The name outlives its users from now on.
+    pub(crate) fn persist(&self) -> Result<()> {
+        let flags = self.header.flags | PERSISTENT;
+        self.file
+            .write_all_at(&flags.to_le_bytes(), FLAGS_OFFSET as u64)
+            .map_err(|error| Error::os(format_args!("cannot persist {:?}", self.name), error))
+    }
+}
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        if !self.is_ours() || is_persistent(&self.file) {
+            return;
+        }
+        // Granted only if nobody else is attached; if it is not, the shared lock has gone all the
+        // same, as is right for somebody who leaves.
+        if !matches!(file::lock_exclusive(&self.file), Ok(true)) {
+            return;
+        }
+        // Without the lock the name stays behind unlocked, and the next user reclaims it.
+        let Ok(lock) = self.namespace.lock() else { return };
+        remove(&self.namespace, &lock, &self.name, &self.file, &self.header, self.before_unlink);
+    }
+}
+
+/// A complete file that has no name yet.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub(crate) file: File,
+    pub(crate) header: Header,
+}
+
+impl Draft {
+    /// Makes a file with all its memory and its header, locked as in use.
+    pub(crate) fn new(
+        namespace: &Namespace,
+        what: &str,
+        mut header: Header,
+        mode: u32,
+    ) -> Result<Self> {
+        header.creator_pid = std::process::id();
+        header.created_ns = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX));
+        let file = file::unnamed(&namespace.directory, mode)
+            .map_err(|error| Error::os(format_args!("cannot create {what}"), error))?;
+        let bytes = header.data_offset.saturating_add(header.len);
+        file::reserve(&file, 0, bytes).map_err(|error| namespace.no_space(what, bytes, error))?;
+        let draft = Self { file, header };
+        draft.write_header()?;
+        match file::lock_shared(&draft.file) {
+            Ok(_) => Ok(draft),
+            Err(error) => Err(Error::os(format_args!("cannot lock {what}"), error)),
+        }
+    }
+
+    /// Writes the header again after a change.
+    pub(crate) fn write_header(&self) -> Result<()> {
+        self.file
+            .write_all_at(&self.header.to_bytes(), 0)
+            .map_err(|error| Error::os("cannot write a header", error))
+    }
+}
+
+enum Attached {
+    Shared,
+    Alone,
+    Refused,
+}
+
+/// Locks a file and says whether anybody else had it locked.
+fn attach(file: &File, share: Share) -> io::Result<Attached> {
+    if file::lock_exclusive(file)? {
+        if share == Share::Exclusive || file::lock_shared(file)? {
+            return Ok(Attached::Alone);
+        }
+        return Ok(Attached::Refused);
+    }
+    if share != Share::Exclusive && file::lock_shared(file)? {
+        return Ok(Attached::Shared);
+    }
+    Ok(Attached::Refused)
+}
+
+/// Removes a name that no living process uses; `false` when somebody does.
+pub(crate) fn reclaim(
+    namespace: &Arc<Namespace>,
+    lock: Option<&HouseLock>,
+    name: &str,
+) -> Result<bool> {
+    let own_lock;
+    let lock = if let Some(lock) = lock {
+        lock
+    } else {
+        own_lock = namespace.lock()?;
+        &own_lock
+    };
+    let file = match file::open(&namespace.directory, name, true) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(cannot_open(name, error)),
+    };
+    let header = read_header(&file, name)?;
+    if header.is_persistent() {
+        return Ok(false);
+    }
+    match file::lock_exclusive(&file) {
+        Ok(true) => {}
+        Ok(false) => return Ok(false),
+        Err(error) => return Err(cannot_open(name, error)),
+    }
+    let before_unlink = if header.kind == Kind::Channel { crate::reap::channel } else { nothing };
+    remove(namespace, lock, name, &file, &header, before_unlink);
+    Ok(true)
+}
+
+/// Removes a name if it still leads to `file`, whose exclusive lock the caller holds.
+pub(crate) fn remove(
+    namespace: &Arc<Namespace>,
+    lock: &HouseLock,
+    name: &str,
+    file: &File,
+    header: &Header,
+    before_unlink: BeforeUnlink,
+) {
+    let is_same = file::status(file)
+        .is_ok_and(|status| namespace.directory.inode_of(name) == Some(status.inode));
+    if is_same {
+        before_unlink(namespace, lock, header);
+        // If this fails the name is stale, and the next user tries again.
+        let _ = namespace.directory.unlink(name);
+        namespace.directory.remove_if_empty();
+    }
+}
+
+/// Whether the name outlives its users, as the file says now.
+fn is_persistent(file: &File) -> bool {
+    let mut flags = [0; 8];
+    file.read_exact_at(&mut flags, FLAGS_OFFSET as u64).is_ok()
+        && u64::from_le_bytes(flags) & PERSISTENT != 0
+}
+
+/// Reads and checks the header of an open file.
+pub(crate) fn read_header(file: &File, name: &str) -> Result<Header> {
+    let mut bytes = [0; HEADER_BYTES];
+    let file_bytes = file::status(file).map_err(|error| cannot_open(name, error))?.len;
+    if file_bytes < HEADER_BYTES as u64 {
+        return Err(mismatch(name, Mismatch::Foreign));
+    }
+    file.read_exact_at(&mut bytes, 0).map_err(|error| cannot_open(name, error))?;
+    Header::from_bytes(&bytes, file_bytes).map_err(|why| mismatch(name, why))
+}
+
+fn mismatch(name: &str, why: Mismatch) -> Error {
+    let kind = match why {
+        Mismatch::Foreign => ErrorKind::WrongKind,
+        Mismatch::Version { .. } | Mismatch::ByteOrder => ErrorKind::WrongVersion,
+        Mismatch::Field(_) => ErrorKind::Corrupt,
+    };
+    Error::new(kind, format!("cannot open {name:?}: {why}")).named(name)
+}
+
+fn exists(name: &str) -> Error {
+    let text = format!("cannot create {name:?}: the name is in use (open it, or choose another)");
+    Error::new(ErrorKind::AlreadyExists, text).named(name)
+}
+
+fn busy(name: &str, share: Share) -> Error {
+    let text = if share == Share::Exclusive {
+        format!("cannot open {name:?} alone: other handles or processes have it open")
+    } else {
+        format!("cannot open {name:?}: one process has it open alone")
+    };
+    Error::new(ErrorKind::Busy, text).named(name)
+}
+
+fn cannot_open(name: &str, error: io::Error) -> Error {
+    let error = match error.kind() {
+        io::ErrorKind::NotFound => {
+            let text = format!("cannot open {name:?}: nothing has this name (create it first)");
+            Error::new(ErrorKind::NotFound, text)
+        }
+        io::ErrorKind::InvalidData => {
+            let text = format!("cannot open {name:?}: it is not an ordinary file of this user");
+            Error::new(ErrorKind::WrongKind, text)
+        }
+        _ => Error::os(format_args!("cannot open {name:?}"), error),
+    };
+    error.named(name)
+}

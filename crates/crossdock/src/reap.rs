@@ -1,0 +1,206 @@
+//! Putting right what the dead left, and cleaning up after those who leave.
+//!
+//! Everything here is done under the directory's lock and can be done again from the start: a reaper
+//! that dies in the middle leaves the rest to the next one. The number of a party is given out again
+//! only after its bit has been cleared in every arena and every channel.
+
+use crate::arena::map::{ArenaMap, arena_names};
+use crate::channel::map::ChannelMap;
+use crate::namespace::{HouseLock, Namespace};
+use crate::parties::{PARTIES_NAME, Parties};
+use crossdock_core::chunk::{Chunk, Snapshot};
+use crossdock_core::header::Header;
+use crossdock_core::party::{Party, PartyId, State};
+use crossdock_core::ring::Payload;
+use crossdock_core::ticket::Ticket;
+use crossdock_sys::process::{Liveness, Watch};
+use std::sync::Arc;
+
+/// Clears what a process holds that has died or is leaving, and frees its number.
+pub(crate) fn process(
+    namespace: &Arc<Namespace>,
+    _lock: &HouseLock,
+    parties: &Parties,
+    party: Party,
+) {
+    for channel in channels(namespace) {
+        let own_party = channel.party();
+        channel.table.ring.reap(party, |payload| drop_sole(namespace, own_party, payload));
+        channel.table.control.senders.leave(party);
+        channel.table.control.receivers.leave(party);
+        channel.table.control.not_empty.notify_all();
+        channel.table.control.not_full.notify_all();
+    }
+    clear_everywhere(namespace, party);
+    for map in arenas(namespace) {
+        if map.id.party == party {
+            map.table().control.set_orphan();
+        }
+    }
+    parties.record(party).free();
+    orphans(namespace, parties);
+}
+
+/// A ticket that its sender armed, or its receiver took, and that nobody will ever use: if nothing else
+/// leads to the chunk, the channel no longer holds it.
+fn drop_sole(namespace: &Arc<Namespace>, channel: PartyId, payload: &Payload) {
+    let Ok(ticket) = Ticket::from_words(payload) else { return };
+    if !ticket.is_sole {
+        return;
+    }
+    if let Ok(map) = ArenaMap::open(namespace, ticket.arena)
+        && let Ok(entry) = map.entry(ticket.chunk)
+        && entry.chunk.generation() == ticket.generation
+    {
+        entry.chunk.release(channel.party);
+    }
+}
+
+/// Takes a channel that is about to be unlinked out of the table of parties.
+pub(crate) fn channel(namespace: &Arc<Namespace>, lock: &HouseLock, header: &Header) {
+    let Some(id) = PartyId::from_word(header.party) else { return };
+    let Ok(Some(parties)) = Parties::open(namespace, lock) else { return };
+    if parties.record(id.party).epoch() != Some(id.epoch) {
+        return;
+    }
+    clear_everywhere(namespace, id.party);
+    parties.record(id.party).free();
+    orphans(namespace, &parties);
+}
+
+/// Reaps every dead process, every channel that never got its name, and all that became unneeded.
+/// Returns whether any number became free.
+pub(crate) fn everything(
+    namespace: &Arc<Namespace>,
+    lock: &HouseLock,
+    parties: &Parties,
+    me: Option<Party>,
+) -> bool {
+    let mut found = false;
+    let mut are_others_alive = false;
+    let mut unnamed = Vec::new();
+    for (party, _, state) in parties.in_use() {
+        match state {
+            State::Process(id) if Some(party) != me => {
+                if Watch::new(id).liveness() == Liveness::Dead {
+                    process(namespace, lock, parties, party);
+                    found = true;
+                } else {
+                    are_others_alive = true;
+                }
+            }
+            State::Channel { inode } => unnamed.push((party, inode)),
+            State::Process(_) | State::Free => {}
+        }
+    }
+    found |= stale_names(namespace, lock);
+    // A channel whose file is nowhere: its maker died before it got its name, or somebody removed the
+    // name by hand. In the second case its users may still be at work, so wait until all have gone.
+    if !are_others_alive && me.is_none() {
+        let named: Vec<u64> =
+            names(namespace).iter().filter_map(|name| namespace.directory.inode_of(name)).collect();
+        for (party, inode) in unnamed {
+            if !named.contains(&inode) && parties.record(party).epoch().is_some() {
+                clear_everywhere(namespace, party);
+                parties.record(party).free();
+                found = true;
+            }
+        }
+    }
+    orphans(namespace, parties);
+    found
+}
+
+/// Removes the names that nobody uses and nobody asked to keep.
+fn stale_names(namespace: &Arc<Namespace>, lock: &HouseLock) -> bool {
+    let mut found = false;
+    for name in names(namespace) {
+        // In use, persistent, not ours or unreadable: all of these stay.
+        found |= matches!(crate::named::reclaim(namespace, Some(lock), &name), Ok(true));
+    }
+    found
+}
+
+/// The names that users gave.
+pub(crate) fn names(namespace: &Namespace) -> Vec<String> {
+    let mut names = namespace.directory.names().unwrap_or_default();
+    names.retain(|name| !name.starts_with('.'));
+    names.sort();
+    names
+}
+
+/// Every channel in the directory.
+pub(crate) fn channels(namespace: &Arc<Namespace>) -> Vec<ChannelMap> {
+    names(namespace).iter().filter_map(|name| ChannelMap::open(namespace, name).ok()).collect()
+}
+
+/// Every arena in the directory.
+pub(crate) fn arenas(namespace: &Arc<Namespace>) -> Vec<ArenaMap> {
+    arena_names(namespace)
+        .into_iter()
+        .filter_map(|(id, _)| ArenaMap::open(namespace, id).ok())
+        .collect()
+}
+
+/// Clears the bit of a party that has no users any more.
+fn clear_everywhere(namespace: &Arc<Namespace>, party: Party) {
+    for map in arenas(namespace) {
+        map.for_each_entry(|_, entry| entry.chunk.release(party));
+    }
+}
+
+/// Removes the arenas whose owner has gone and that nobody holds anything of.
+pub(crate) fn orphans(namespace: &Arc<Namespace>, parties: &Parties) {
+    let has_owner = |id: PartyId| parties.record(id.party).epoch() == Some(id.epoch);
+    let ownerless: Vec<_> =
+        arenas(namespace).into_iter().filter(|map| !has_owner(map.id)).collect();
+    if ownerless.is_empty() {
+        return;
+    }
+    let channels = channels(namespace);
+    for map in ownerless {
+        map.table().control.set_orphan();
+        if !map.is_held(|chunk, now, index| is_awaited(&channels, map.id, chunk, now, index)) {
+            map.unlink_all();
+        }
+    }
+}
+
+/// Whether anybody can still come to use a chunk that somebody seems to hold: a process may do so at
+/// any time, a channel only if its queue has a ticket for the chunk.
+///
+/// The caller compares `snapshot` with a later one: if they are equal, nothing moved meanwhile.
+pub(crate) fn is_awaited(
+    channels: &[ChannelMap],
+    arena: PartyId,
+    chunk: &Chunk,
+    snapshot: Snapshot,
+    index: u32,
+) -> bool {
+    let generation = chunk.generation();
+    let is_wanted = |payload: &Payload| {
+        Ticket::from_words(payload).is_ok_and(|ticket| {
+            ticket.arena == arena && ticket.chunk == index && ticket.generation == generation
+        })
+    };
+    snapshot.holders().any(|holder| {
+        match channels.iter().find(|channel| channel.party().party == holder) {
+            Some(channel) => channel.table.ring.any(is_wanted),
+            // A process, or a channel that is just going, whose bit its reaper clears.
+            None => true,
+        }
+    })
+}
+
+/// Removes the table of parties when nobody is in it, and the directory when nothing is.
+pub(crate) fn empty_house(namespace: &Arc<Namespace>, parties: &Parties) {
+    if parties.in_use().next().is_some() {
+        return;
+    }
+    // Nobody is left who could hold anything.
+    for name in arena_names(namespace).into_iter().flat_map(|(_, names)| names) {
+        let _ = namespace.directory.unlink(&name);
+    }
+    let _ = namespace.directory.unlink(PARTIES_NAME);
+    namespace.directory.remove_if_empty();
+}

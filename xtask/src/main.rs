@@ -1,0 +1,36 @@
+//! Repository tooling: what every change must pass, and the campaigns too long for `cargo test`.
+//!
+//! One subcommand, one file: its `Args`, and `run(Args) -> ExitCode`.
+
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "a command-line tool prints")]
+
+mod check;
+mod compare;
+mod fuzz;
+mod loom;
+mod step;
+mod tidy;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", about = "Repository tooling of crossdock")]
+enum Task {
+    Check(check::Args),
+    Compare(compare::Args),
+    Fuzz(fuzz::Args),
+    Loom(loom::Args),
+    Tidy(tidy::Args),
+}
+
+fn main() -> ExitCode {
+    match Task::parse() {
+        Task::Check(args) => check::run(args),
+        Task::Compare(args) => compare::run(args),
+        Task::Fuzz(args) => fuzz::run(args),
+        Task::Loom(args) => loom::run(args),
+        Task::Tidy(args) => tidy::run(args),
+    }
+}
