@@ -229,6 +229,7 @@ fn short(value: f64) -> String {
         large if large >= 1000.0 => thousands(value),
         middle if middle >= 100.0 => format!("{value:.0}"),
         small if small >= 10.0 => format!("{value:.1}"),
+        tiny if tiny > 0.0 && tiny < 0.01 => format!("{value:.1e}"),
         _ => format!("{value:.2}"),
     }
 }

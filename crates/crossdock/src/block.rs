@@ -451,7 +451,7 @@ impl BlockOptions {
         let what = format!("block {name:?}");
         let named = crate::namespace::retry(|namespace| {
             let draft = Draft::new(namespace, &what, self.header(len)?, self.mode)?;
-            Named::publish(namespace, None, draft, name, nothing).map_err(|(_, error)| error)
+            Named::publish(namespace, None, draft, name, nothing)
         })?;
         self.map_named(named)
     }

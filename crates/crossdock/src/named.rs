@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How long an opener waits for somebody who is just leaving.
-const LEAVING_MAX: Duration = Duration::from_secs(2);
+const LEAVING_MAX: Duration = Duration::from_secs(1);
 const POLL: Duration = Duration::from_micros(20);
 const RETRIES_MAX: u32 = 10_000;
 
@@ -70,7 +70,7 @@ impl Named {
         draft: Draft,
         name: &str,
         before_unlink: BeforeUnlink,
-    ) -> Result<Self, (Draft, Error)> {
+    ) -> Result<Self> {
         for _ in 0..RETRIES_MAX {
             match file::link(&draft.file, &namespace.directory, name) {
                 Ok(()) => {
@@ -92,17 +92,17 @@ impl Named {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                     match reclaim(namespace, lock, name) {
                         Ok(true) => {}
-                        Ok(false) => return Err((draft, exists(name))),
-                        Err(error) => return Err((draft, error)),
+                        Ok(false) => return Err(exists(name)),
+                        Err(error) => return Err(error),
                     }
                 }
                 Err(error) => {
                     let error = Error::os(format_args!("cannot create {name:?}"), error);
-                    return Err((draft, error.named(name)));
+                    return Err(error.named(name));
                 }
             }
         }
-        Err((draft, exists(name)))
+        Err(exists(name))
     }
 
     /// Opens a name that somebody is using, or that is persistent.

@@ -30,8 +30,8 @@ pub(crate) struct Parties {
 
 impl Parties {
     /// Opens the table, or makes it.
-    pub(crate) fn open_or_create(namespace: &Namespace, lock: &HouseLock) -> Result<Self> {
-        if let Some(parties) = Self::open(namespace, lock)? {
+    pub(crate) fn open_or_create(namespace: &Namespace, _lock: &HouseLock) -> Result<Self> {
+        if let Some(parties) = Self::open(namespace)? {
             return Ok(parties);
         }
         let mut header = Header::new(Kind::Parties, layout::parties_bytes(), 256);
@@ -42,20 +42,16 @@ impl Parties {
         Self::map(&draft.file, &draft.header)
     }
 
-    /// Opens the table if there is one.
-    pub(crate) fn open(namespace: &Namespace, _lock: &HouseLock) -> Result<Option<Self>> {
+    /// Opens the table if there is one. To change it, or to rely on what it says for longer than a
+    /// moment, the caller holds the directory's lock.
+    pub(crate) fn open(namespace: &Namespace) -> Result<Option<Self>> {
         let file = match file::open(&namespace.directory, PARTIES_NAME, true) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Error::os("cannot open the table of parties", error)),
         };
-        Self::from_file(&file).map(Some)
-    }
-
-    /// Maps the table in an open file, to look into it.
-    pub(crate) fn from_file(file: &File) -> Result<Self> {
-        let header = read_header(file, PARTIES_NAME)?;
-        Self::map(file, &header)
+        let header = read_header(&file, PARTIES_NAME)?;
+        Self::map(&file, &header).map(Some)
     }
 
     fn map(file: &File, header: &Header) -> Result<Self> {

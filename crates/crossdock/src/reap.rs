@@ -57,9 +57,9 @@ fn drop_sole(namespace: &Arc<Namespace>, channel: PartyId, payload: &Payload) {
 }
 
 /// Takes a channel that is about to be unlinked out of the table of parties.
-pub(crate) fn channel(namespace: &Arc<Namespace>, lock: &HouseLock, header: &Header) {
+pub(crate) fn channel(namespace: &Arc<Namespace>, _lock: &HouseLock, header: &Header) {
     let Some(id) = PartyId::from_word(header.party) else { return };
-    let Ok(Some(parties)) = Parties::open(namespace, lock) else { return };
+    let Ok(Some(parties)) = Parties::open(namespace) else { return };
     if parties.record(id.party).epoch() != Some(id.epoch) {
         return;
     }

@@ -25,7 +25,7 @@ use crate::parties::{PARTIES_NAME, Parties};
 use crate::reap;
 use crossdock_core::element::DType;
 use crossdock_core::header;
-use crossdock_core::party::{Party, State};
+use crossdock_core::party::{Party, PartyId, State};
 use crossdock_core::ticket::NDIM_MAX;
 use crossdock_sys::file;
 use crossdock_sys::process::{Liveness, Watch};
@@ -217,7 +217,7 @@ fn entry(namespace: &Arc<Namespace>, name: &str) -> Result<Entry> {
 }
 
 fn channel_entry(namespace: &Namespace, map: &ChannelMap) -> ChannelEntry {
-    let parties = namespace.lock().and_then(|lock| Parties::open(namespace, &lock)).ok().flatten();
+    let parties = Parties::open(namespace).ok().flatten();
     let peer = |party: Party| {
         let state = parties.as_ref().map_or(State::Free, |parties| parties.record(party).read().1);
         match state {
@@ -299,19 +299,22 @@ pub fn gc(apply: bool) -> Result<Vec<Garbage>> {
     let Some(namespace) = Namespace::existing()? else { return Ok(Vec::new()) };
     let lock = namespace.lock()?;
     let mut garbage = stale_names(&namespace);
-    let parties = Parties::open(&namespace, &lock)?;
-    let is_alive = |party: Party, epoch: u64| {
+    let parties = Parties::open(&namespace)?;
+    let is_alive = |party: Party| {
         parties.as_ref().is_some_and(|parties| {
-            let (now, state) = parties.record(party).read();
-            now == epoch
-                && matches!(state, State::Process(id) if Watch::new(id).liveness() != Liveness::Dead)
+            let state = parties.record(party).read().1;
+            matches!(state, State::Process(id) if Watch::new(id).liveness() != Liveness::Dead)
         })
+    };
+    let has_owner = |id: PartyId| {
+        let epoch = parties.as_ref().and_then(|parties| parties.record(id.party).epoch());
+        epoch == Some(id.epoch) && is_alive(id.party)
     };
     let has_alive = parties
         .as_ref()
-        .is_some_and(|parties| parties.in_use().any(|(party, epoch, _)| is_alive(party, epoch)));
+        .is_some_and(|parties| parties.in_use().any(|(party, _, _)| is_alive(party)));
     for (id, names) in arena_names(&namespace) {
-        if !is_alive(id.party, id.epoch) && !is_needed(&namespace, id, &is_alive, has_alive) {
+        if !has_owner(id) && !is_needed(&namespace, id, &is_alive) {
             let reason = "its owner is dead and nobody holds anything of it";
             garbage.extend(names.into_iter().map(|name| described(&namespace, name, reason)));
         }
@@ -352,12 +355,7 @@ fn stale_names(namespace: &Arc<Namespace>) -> Vec<Garbage> {
 }
 
 /// Whether a living process, or a channel that stays, holds anything of an arena.
-fn is_needed(
-    namespace: &Arc<Namespace>,
-    id: crossdock_core::party::PartyId,
-    is_alive: &impl Fn(Party, u64) -> bool,
-    has_alive: bool,
-) -> bool {
+fn is_needed(namespace: &Arc<Namespace>, id: PartyId, is_alive: &impl Fn(Party) -> bool) -> bool {
     let Ok(map) = ArenaMap::open(namespace, id) else { return false };
     let channels: Vec<ChannelMap> = reap::names(namespace)
         .iter()
@@ -366,25 +364,15 @@ fn is_needed(
         })
         .filter_map(|name| ChannelMap::open(namespace, name).ok())
         .collect();
-    let parties = namespace_parties(namespace);
     map.is_held(|chunk, snapshot, index| {
         snapshot.holders().any(|holder| {
             let is_channel = channels.iter().any(|channel| channel.party().party == holder);
             if is_channel {
                 return reap::is_awaited(&channels, id, chunk, snapshot, index);
             }
-            has_alive
-                && parties.iter().any(|(party, epoch)| *party == holder && is_alive(*party, *epoch))
+            is_alive(holder)
         })
     })
-}
-
-fn namespace_parties(namespace: &Namespace) -> Vec<(Party, u64)> {
-    // The caller holds the lock already; the table is only read here.
-    let Ok(file) = file::open(&namespace.directory, PARTIES_NAME, true) else { return Vec::new() };
-    Parties::from_file(&file)
-        .map(|parties| parties.in_use().map(|(party, epoch, _)| (party, epoch)).collect())
-        .unwrap_or_default()
 }
 
 /// Whether a channel stays that is not garbage: then its party stays, too.

@@ -30,6 +30,9 @@ const SIZES: &[Size] = &[
     Size { bytes: 500 * MB, rounds: [8, 2], hop_goal: Goal::AtLeast(100_000.0) },
 ];
 
+/// Written + hop + read against the queue, and against out of band, at every size.
+const TOTAL_GOALS: [Goal; 2] = [Goal::AtLeast(10.0), Goal::AtLeast(3.0)];
+
 /// How a carrier is started.
 #[derive(Clone, Copy)]
 enum Start {
@@ -42,9 +45,12 @@ struct Carrier {
     label: &'static str,
 }
 
-const QUEUE: usize = 1;
-const OUT_OF_BAND: usize = 2;
+const FLOOR: usize = 0;
+const OURS: usize = 1;
+const QUEUE: usize = 2;
+const OUT_OF_BAND: usize = 3;
 const CARRIERS: &[Carrier] = &[
+    Carrier { start: Start::Role("floor-carry"), label: "floor: one shared block + raw futex" },
     Carrier { start: Start::Role("crossdock-carry"), label: "crossdock" },
     Carrier { start: Start::Python("queue"), label: "Python mp.Queue" },
     Carrier { start: Start::Python("oob"), label: "Python pickle 5 out of band, pipe" },
@@ -68,7 +74,12 @@ fn run(bench: &Bench) -> Result<Vec<Row>> {
         let bar = bench.progress("P5", (rounds + 1) * CARRIERS.len());
         let all = carry(bench, wanted.bytes, rounds, &bar)?;
         bar.finish_and_clear();
-        rows.extend(judge(bench, wanted, &all));
+        let hops: Vec<&Samples> = all.iter().map(|measured| &measured.hop).collect();
+        let totals: Vec<&Samples> = all.iter().map(|measured| &measured.total).collect();
+        let hop_goals = [wanted.hop_goal, Goal::None];
+        rows.extend(judge(bench, wanted.bytes, "hop", &hops, hop_goals));
+        let whole = "written + hop + read";
+        rows.extend(judge(bench, wanted.bytes, whole, &totals, TOTAL_GOALS));
     }
     Ok(rows)
 }
@@ -101,40 +112,26 @@ fn carry(bench: &Bench, bytes: usize, rounds: usize, bar: &ProgressBar) -> Resul
     Ok(all)
 }
 
-fn judge(bench: &Bench, wanted: &Size, all: &[Measured]) -> Vec<Row> {
+/// The rows of one part; `goals` are ours against the queue and against out of band.
+fn judge(bench: &Bench, bytes: usize, what: &str, all: &[&Samples], goals: [Goal; 2]) -> Vec<Row> {
     let mut rows = Vec::new();
-    for (what, part) in [("hop", hop as fn(&Measured) -> &Samples), ("written + hop + read", total)]
-    {
-        let (queue, oob) = (part(&all[QUEUE]), part(&all[OUT_OF_BAND]));
-        for (carrier, measured) in CARRIERS.iter().zip(all) {
-            let (own, label) = (part(measured), format!("{}: {what}", carrier.label));
-            if let (Start::Python(_), Some(why)) = (carrier.start, &bench.python_missing) {
-                rows.push(Row::absent("P5", &label, wanted.bytes, why));
-                continue;
-            }
-            let row = Row::of("P5", &label, wanted.bytes, own);
-            let ours = carrier.label == "crossdock";
-            let goals = match what {
-                _ if !ours => [Goal::None; 2],
-                "hop" => [wanted.hop_goal, Goal::None],
-                _ => [Goal::AtLeast(10.0), Goal::AtLeast(3.0)],
-            };
-            let against_queue = Comparison::of(own, queue, "mp.Queue", goals[0]);
-            let against_oob = Comparison::of(own, oob, "out of band", goals[1]);
-            let is_queue = matches!(carrier.start, Start::Python("queue"));
-            rows.push(
-                row.against(against_queue.filter(|_| !is_queue))
-                    .against(against_oob.filter(|_| ours)),
-            );
+    for (index, carrier) in CARRIERS.iter().enumerate() {
+        let label = format!("{}: {what}", carrier.label);
+        if let (Start::Python(_), Some(why)) = (carrier.start, &bench.python_missing) {
+            rows.push(Row::absent("P5", &label, bytes, why));
+            continue;
         }
+        let row = Row::of("P5", &label, bytes, all[index]);
+        let against = |other: usize, name, goal| {
+            Comparison::of(all[index], all[other], name, goal).filter(|_| index != other)
+        };
+        rows.push(if index == OURS {
+            row.against(against(FLOOR, "floor", Goal::None))
+                .against(against(QUEUE, "mp.Queue", goals[0]))
+                .against(against(OUT_OF_BAND, "out of band", goals[1]))
+        } else {
+            row.against(against(QUEUE, "mp.Queue", Goal::None))
+        });
     }
     rows
-}
-
-fn hop(measured: &Measured) -> &Samples {
-    &measured.hop
-}
-
-fn total(measured: &Measured) -> &Samples {
-    &measured.total
 }

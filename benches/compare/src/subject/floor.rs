@@ -1,6 +1,8 @@
 //! The floors: what two processes and one shared page cost without any library.
 
 use std::fs::OpenOptions;
+use std::path::Path;
+use std::slice;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use memmap2::MmapRaw;
@@ -11,7 +13,8 @@ use crate::Result;
 use crate::clock::poll_until;
 use crate::control::Control;
 use crate::place::{Place, Side};
-use crate::play::{Hop, Note, hops};
+use crate::play::{Carry, Hop, Note, carries, hops};
+use crate::sum::sum;
 
 const PAGE: u64 = 4096;
 
@@ -42,11 +45,8 @@ struct Mapped {
 
 impl Mapped {
     fn open(place: &Place) -> Result<Self> {
-        let path = place.shm.join(format!("{}.page", place.id));
-        let file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        file.set_len(PAGE)?;
-        Ok(Self { map: MmapRaw::map_raw(&file)?, side: place.side })
+        let map = map(&place.shm.join(format!("{}.page", place.id)), PAGE)?;
+        Ok(Self { map, side: place.side })
     }
 
     fn page(&self) -> &Page {
@@ -137,6 +137,66 @@ impl Hop for Futex {
             }
         }
     }
+}
+
+/// One shared block, written by A and read by B, which is woken by a futex.
+struct Block {
+    futex: Futex,
+    map: MmapRaw,
+    len: usize,
+    seq: u64,
+}
+
+impl Block {
+    fn open(place: &Place) -> Result<Self> {
+        let map = map(&place.shm.join(format!("{}.block", place.id)), place.bytes as u64)?;
+        let futex = Futex { page: Mapped::open(place)?, seen: 0 };
+        Ok(Self { futex, map, len: place.len(), seq: 0 })
+    }
+}
+
+impl Carry for Block {
+    fn fill(&mut self, value: f64) -> Result<()> {
+        let start = self.map.as_mut_ptr().cast::<f64>();
+        // SAFETY: page-aligned, `len` elements long, any bits are an f64; B reads only between a wake
+        // and its answer, and A writes only after that answer.
+        unsafe { slice::from_raw_parts_mut(start, self.len) }.fill(value);
+        Ok(())
+    }
+
+    fn send(&mut self) -> Result<()> {
+        self.seq += 1;
+        self.futex.send(Note { seq: self.seq, held_ns: 0 })
+    }
+
+    fn recv(&mut self) -> Result<()> {
+        self.futex.recv()?;
+        Ok(())
+    }
+
+    fn sum(&mut self) -> Result<(usize, f64)> {
+        let start = self.map.as_ptr().cast::<f64>();
+        // SAFETY: as in `fill`.
+        let values = unsafe { slice::from_raw_parts(start, self.len) };
+        Ok((self.len, sum(values)))
+    }
+
+    fn release(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+fn map(path: &Path, bytes: u64) -> Result<MmapRaw> {
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    file.set_len(bytes)?;
+    Ok(MmapRaw::map_raw(&file)?)
+}
+
+/// Whole arrays in one block that both sides have mapped for good.
+pub(crate) fn carry(place: &Place, control: &mut Control) -> Result<()> {
+    let block = Block::open(place)?;
+    control.token("")?;
+    carries(control, place.len(), block)
 }
 
 /// Raw cache-line ping-pong.

@@ -23,6 +23,7 @@ const ROLES: &[(&str, Role)] = &[
     ("floor-spin", floor::spin),
     ("floor-spin-payload", floor::spin_payload),
     ("floor-futex", floor::futex),
+    ("floor-carry", floor::carry),
     ("crossdock-awake", crossdock::awake),
     ("crossdock-asleep", crossdock::asleep),
     ("crossdock-moved", crossdock::moved),

@@ -43,8 +43,7 @@ impl NamedArray {
             // The pages come one by one on an older kernel; they are reserved in any case.
             let _ = map.prefault(0..map.len());
             fill(first(&map)?, elements);
-            let named = Named::publish(namespace, None, draft, name, nothing)
-                .map_err(|(_, error)| error)?;
+            let named = Named::publish(namespace, None, draft, name, nothing)?;
             Ok(Self { named, map })
         })
     }

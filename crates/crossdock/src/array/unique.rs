@@ -223,6 +223,7 @@ impl<T: Element> ArrayMut<T> {
     /// # Errors
     ///
     /// Both arrays, if they do not.
+    #[expect(clippy::result_large_err, reason = "both arrays come back, without an allocation")]
     pub fn unsplit(mut self, other: Self) -> Result<Self, (Self, Self)> {
         let axis = self.raw.shape().slow_axis(self.order());
         let (ours, theirs) = (self.shape()[axis], other.shape().get(axis).copied().unwrap_or(0));

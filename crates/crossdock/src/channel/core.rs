@@ -124,10 +124,9 @@ impl Core {
             let lock = namespace.lock()?;
             let party = member.new_channel_party(&lock, inode)?;
             draft.header.party = party.to_word();
-            let published = draft.write_header().and_then(|()| {
-                Named::publish(namespace, Some(&lock), draft, name, reap::channel)
-                    .map_err(|(_, error)| error)
-            });
+            let published = draft
+                .write_header()
+                .and_then(|()| Named::publish(namespace, Some(&lock), draft, name, reap::channel));
             if published.is_err() {
                 member.drop_channel_party(&lock, party);
             }
