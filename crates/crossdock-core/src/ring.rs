@@ -268,6 +268,9 @@ impl<'a> Ring<'a> {
     /// At most [`PAYLOAD_WORDS`] words are sent; more are ignored.
     #[inline]
     pub fn arm(&self, claim: &mut Claim<'a>, payload: &[u64]) {
+        // Whoever sees a word of this payload also sees that the slot has been claimed, so a reader
+        // who looked at the word before notices when it looks again.
+        fence(Release);
         for (word, value) in claim.slot.payload.iter().zip(payload) {
             word.store(*value, Relaxed);
         }
@@ -312,6 +315,9 @@ impl<'a> Ring<'a> {
                 }
             } else if word & LAP_MASK == lap.wrapping_add(LAP_ONE) {
                 self.advance(self.head, position);
+            } else if word & LAP_MASK == lap.wrapping_sub(LAP_ONE) && word & STATE_MASK == TAKEN {
+                // The head has come round to a slot whose last receiver is not done with it.
+                return Ok(Next::Empty);
             } else if self.head.0.load(Acquire) == position {
                 return Err(NONSENSE);
             }
@@ -391,11 +397,14 @@ impl<'a> Ring<'a> {
     /// A slot that changes meanwhile may be missed; the caller finds that out from the holders of what
     /// it looks for (see [`Chunk`](crate::chunk::Chunk)).
     pub fn any(&self, mut wanted: impl FnMut(&Payload) -> bool) -> bool {
-        self.slots.iter().any(|slot| {
+        let found = self.slots.iter().any(|slot| {
             let word = slot.word.load(Acquire);
             // A claimed slot has no payload yet; its sender still holds what it sends.
             matches!(word & STATE_MASK, ARMED | READY | TAKEN) && wanted(&slot.read(true))
-        })
+        });
+        // What was read of the payloads came before what the caller looks at next.
+        fence(Acquire);
+        found
     }
 }
 

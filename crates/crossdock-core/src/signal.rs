@@ -51,15 +51,18 @@ impl Signal {
     /// Announces a sleeper. The caller then looks once more before it calls [`Signal::sleep`].
     #[must_use]
     pub fn announce(&self) -> Key {
-        let mut word = self.word.load(Relaxed);
-        while word & SLEEPERS == 0 {
-            match self.word.compare_exchange_weak(word, word | SLEEPERS, AcqRel, Relaxed) {
-                Ok(_) => word |= SLEEPERS,
-                Err(now) => word = now,
+        // The word changes even if the flag is set already: a notifier that found nobody in the kernel
+        // and is about to clear the flag must see that somebody has come since.
+        let mut old = self.word.load(Relaxed);
+        let new = loop {
+            let new = old.wrapping_add(SEQUENCE_ONE) | SLEEPERS;
+            match self.word.compare_exchange_weak(old, new, AcqRel, Relaxed) {
+                Ok(_) => break new,
+                Err(now) => old = now,
             }
-        }
+        };
         fence(SeqCst);
-        Key(word)
+        Key(new)
     }
 
     /// Sleeps unless something was notified since `key`; at most until `deadline`, at most a slice.
@@ -93,8 +96,8 @@ impl Signal {
         let word = self.word.fetch_add(SEQUENCE_ONE, AcqRel).wrapping_add(SEQUENCE_ONE);
         let woken = if everyone { wake_all(&self.word) } else { wake_one(&self.word) };
         if everyone || !woken {
-            // Nobody is left in the kernel. One who has announced itself since then sees the new
-            // sequence and announces itself again; if it already has, the exchange fails.
+            // Nobody is left in the kernel. Who has announced itself since has changed the word, and
+            // the exchange fails; who did before finds another word and does not sleep.
             let _ = self.word.compare_exchange(word, word & !SLEEPERS, AcqRel, Acquire);
         }
     }

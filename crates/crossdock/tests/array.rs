@@ -1,5 +1,7 @@
 //! What arrays promise, within one process.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails to set up has failed")]
+
 mod common;
 
 use common::unique;

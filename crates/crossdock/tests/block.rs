@@ -1,5 +1,7 @@
 //! What named blocks promise.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails to set up has failed")]
+
 mod common;
 
 use common::{Lab, await_cue, plays, say, unique};
@@ -129,18 +131,23 @@ fn the_shared_memory_crate_opens_ours_and_we_open_its() {
     ours.write_at(4990, b"from us").unwrap();
     let theirs = shared_memory::ShmemConf::new().os_id(&name).open().unwrap();
     assert!(theirs.len() >= 5000);
-    // SAFETY: the mapping has 5000 bytes and nobody writes these meanwhile.
-    let bytes = unsafe { std::slice::from_raw_parts(theirs.as_ptr().add(4990), 7) };
-    assert_eq!(bytes, b"from us");
+    assert_eq!(&seen_at(&theirs, 4990), b"from us");
 
     let name = unique("crate");
     let theirs = shared_memory::ShmemConf::new().os_id(&name).size(8192).create().unwrap();
     let ours = SharedBlock::options().posix_name(true).open(theirs.get_os_id()).unwrap();
     assert_eq!(ours.len(), 8192);
     ours.write_at(100, b"to them").unwrap();
-    // SAFETY: as above, for 8192 bytes.
-    let bytes = unsafe { std::slice::from_raw_parts(theirs.as_ptr().add(100), 7) };
-    assert_eq!(bytes, b"to them");
+    assert_eq!(&seen_at(&theirs, 100), b"to them");
+}
+
+/// Seven bytes of a block as the `shared_memory` crate sees them.
+fn seen_at(block: &shared_memory::Shmem, offset: usize) -> [u8; 7] {
+    assert!(offset + 7 <= block.len());
+    // SAFETY: the bytes are inside the block, as has just been checked.
+    let first = unsafe { block.as_ptr().add(offset) };
+    // SAFETY: they are mapped, and nobody writes them meanwhile.
+    unsafe { first.cast::<[u8; 7]>().read() }
 }
 
 /// Runs a Python program, or says that there is no Python.

@@ -1,5 +1,7 @@
 //! What senders and receivers promise, within one process.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails to set up has failed")]
+
 mod common;
 
 use common::unique;

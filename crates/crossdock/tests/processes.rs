@@ -1,5 +1,7 @@
 //! Handing over between real processes, and what is left when one of them dies.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails to set up has failed")]
+
 mod common;
 
 use common::{Lab, await_cue, plays, say};

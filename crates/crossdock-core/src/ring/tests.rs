@@ -117,6 +117,18 @@ fn a_receiver_that_died_with_a_message_frees_its_slot() {
 }
 
 #[test]
+fn a_queue_is_empty_while_its_only_slot_is_being_received_from() {
+    let memory = Memory::new(1);
+    let ring = memory.ring();
+    send(&ring, party(0), 8).unwrap();
+    let Next::Ready(message) = ring.next().unwrap() else { panic!("sent") };
+    assert!(ring.take(&message, party(1)));
+    assert!(matches!(ring.next(), Ok(Next::Empty)));
+    ring.finish(&message);
+    assert!(matches!(ring.next(), Ok(Next::Empty)));
+}
+
+#[test]
 fn one_message_is_taken_once() {
     let memory = Memory::new(2);
     let ring = memory.ring();
