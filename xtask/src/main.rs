@@ -5,10 +5,14 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stderr, clippy::print_stdout, reason = "a command-line tool prints")]
 
+mod campaign;
 mod check;
 mod compare;
 mod fuzz;
+mod hostile;
 mod loom;
+mod races;
+mod soak;
 mod step;
 mod tidy;
 
@@ -21,7 +25,12 @@ enum Task {
     Check(check::Args),
     Compare(compare::Args),
     Fuzz(fuzz::Args),
+    Hostile(hostile::Args),
     Loom(loom::Args),
+    Races(races::Args),
+    #[command(hide = true)]
+    Role(campaign::role::Args),
+    Soak(soak::Args),
     Tidy(tidy::Args),
 }
 
@@ -30,7 +39,11 @@ fn main() -> ExitCode {
         Task::Check(args) => check::run(args),
         Task::Compare(args) => compare::run(args),
         Task::Fuzz(args) => fuzz::run(args),
+        Task::Hostile(args) => hostile::run(args),
         Task::Loom(args) => loom::run(args),
+        Task::Races(args) => races::run(args),
+        Task::Role(args) => campaign::role::run(args),
+        Task::Soak(args) => soak::run(args),
         Task::Tidy(args) => tidy::run(args),
     }
 }

@@ -19,8 +19,10 @@ pub(crate) enum Goal {
     AtMost(f64),
     /// The other's time over our own must reach this.
     AtLeast(f64),
-    /// Printed for orientation.
-    None,
+    /// Own over the other's, printed for orientation.
+    Ratio,
+    /// The other's over our own, printed for orientation.
+    Speed,
 }
 
 /// A row beside another one.
@@ -49,7 +51,8 @@ impl Comparison {
     /// Compares in the sense of `goal`; `None` if either side was not measured.
     pub(crate) fn of(own: &Samples, other: &Samples, against: &str, goal: Goal) -> Option<Self> {
         let ratio = own.ratio_to(other)?;
-        let ratio = if matches!(goal, Goal::AtLeast(_)) { 1.0 / ratio } else { ratio };
+        let is_speed = matches!(goal, Goal::AtLeast(_) | Goal::Speed);
+        let ratio = if is_speed { 1.0 / ratio } else { ratio };
         Some(Self { against: against.to_owned(), ratio, goal })
     }
 
@@ -57,15 +60,15 @@ impl Comparison {
         match self.goal {
             Goal::AtMost(limit) => Some(self.ratio <= limit),
             Goal::AtLeast(limit) => Some(self.ratio >= limit),
-            Goal::None => None,
+            Goal::Ratio | Goal::Speed => None,
         }
     }
 
     fn ratio_text(&self) -> String {
         let (ratio, against) = (short(self.ratio), &self.against);
         match self.goal {
-            Goal::AtLeast(_) => format!("{ratio} × faster than {against}"),
-            _ => format!("{ratio} × {against}"),
+            Goal::AtLeast(_) | Goal::Speed => format!("{ratio} × faster than {against}"),
+            Goal::AtMost(_) | Goal::Ratio => format!("{ratio} × {against}"),
         }
     }
 
@@ -73,7 +76,7 @@ impl Comparison {
         match self.goal {
             Goal::AtMost(limit) => format!("≤ {} ×", short(limit)),
             Goal::AtLeast(limit) => format!("≥ {} ×", short(limit)),
-            Goal::None => String::new(),
+            Goal::Ratio | Goal::Speed => String::new(),
         }
     }
 }
@@ -229,7 +232,6 @@ fn short(value: f64) -> String {
         large if large >= 1000.0 => thousands(value),
         middle if middle >= 100.0 => format!("{value:.0}"),
         small if small >= 10.0 => format!("{value:.1}"),
-        tiny if tiny > 0.0 && tiny < 0.01 => format!("{value:.1e}"),
         _ => format!("{value:.2}"),
     }
 }

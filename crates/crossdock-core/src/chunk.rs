@@ -23,6 +23,7 @@
 //! Setting and clearing are `AcqRel`: what a process did to the memory before it let go happens before
 //! what the next taker does with it.
 
+use crate::Corrupt;
 use crate::party::{PARTIES_MAX, Party};
 use crate::primitive::AtomicU64;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
@@ -127,26 +128,36 @@ impl Chunk {
         self.holders[word].fetch_and(!bit, AcqRel);
     }
 
-    /// Passes a hold from one party to another: at no moment is the chunk unheld.
+    /// Passes the hold of `from` to `to`, which has none: at no moment is the chunk unheld.
+    ///
+    /// The cache line comes from another processor, so it is fetched once, by the write itself.
+    ///
+    /// # Errors
+    ///
+    /// [`Corrupt`] when `from` was no holder or `to` was one: then both are holders now, so the memory
+    /// is at worst not reused.
     #[inline]
-    pub fn hand_over(&self, from: Party, to: Party) {
+    pub fn hand_over(&self, from: Party, to: Party) -> Result<(), Corrupt> {
+        const WRONG: Corrupt = Corrupt("a hold was passed on that was not there");
         let (from_word, from_bit) = place(from);
         let (to_word, to_bit) = place(to);
-        if from_word != to_word || from == to {
-            self.take(to);
-            if from != to {
-                self.release(from);
+        if from_word == to_word && from != to {
+            // Right if `from` is set and `to` is clear: one bit moves and the count of settings goes up.
+            let change = SET_ONE.wrapping_add(to_bit).wrapping_sub(from_bit);
+            let old = self.holders[to_word].fetch_add(change, AcqRel);
+            if old & from_bit != 0 && old & to_bit == 0 {
+                return Ok(());
             }
-            return;
+            self.holders[to_word].fetch_or(from_bit | to_bit, AcqRel);
+            return Err(WRONG);
         }
-        let mut old = self.holders[to_word].load(Relaxed);
-        loop {
-            let new = ((old & !from_bit) | to_bit).wrapping_add(SET_ONE);
-            match self.holders[to_word].compare_exchange_weak(old, new, AcqRel, Relaxed) {
-                Ok(_) => return,
-                Err(now) => old = now,
-            }
+        let old = self.holders[to_word].fetch_add(SET_ONE.wrapping_add(to_bit), AcqRel);
+        if old & to_bit != 0 {
+            self.holders[to_word].fetch_or(to_bit, AcqRel);
+            return Err(WRONG);
         }
+        self.holders[from_word].fetch_and(!from_bit, AcqRel);
+        Ok(())
     }
 
     /// Whether `party` is among the holders now.
@@ -200,11 +211,21 @@ mod tests {
 
     #[test]
     fn handing_over_moves_the_hold_within_and_across_words() {
-        for (from, to) in [(0, 1), (0, 335), (47, 48), (5, 5)] {
+        for (from, to) in [(0, 1), (0, 335), (47, 48), (47, 0)] {
             let chunk = Chunk::new();
             chunk.take(party(from));
-            chunk.hand_over(party(from), party(to));
+            chunk.hand_over(party(from), party(to)).unwrap();
             assert!(chunk.snapshot().unwrap().holds_alone(party(to)), "{from} to {to}");
+        }
+    }
+
+    #[test]
+    fn passing_on_what_is_not_there_is_noticed_and_frees_nothing() {
+        for (from, to) in [(0, 1), (0, 335), (5, 5)] {
+            let chunk = Chunk::new();
+            chunk.take(party(to));
+            assert!(chunk.hand_over(party(from), party(to)).is_err(), "{from} to {to}");
+            assert!(chunk.is_held_by(party(to)));
         }
     }
 

@@ -36,6 +36,9 @@ pub mod ring;
 pub mod signal;
 pub mod ticket;
 
+#[cfg(loom)]
+pub use primitive::model;
+
 /// A number in shared memory that no correct process can have written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Corrupt(

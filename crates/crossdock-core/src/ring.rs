@@ -1,31 +1,34 @@
 //! A bounded many-to-many queue of fixed-size slots that survives the death of anyone at any step.
 //!
-//! The scheme is Vyukov's bounded queue (a sequence number per slot), changed so that a claim is made
-//! in the slot's own word and names its maker: a dead claimant can be found and its slot passed over.
-//! `head` and `tail` are only hints that anybody may advance.
+//! The scheme descends from Vyukov's bounded queue (a sequence number per slot), changed in two ways. A
+//! claim is made in the slot itself and names its maker, so a dead claimant can be found and its slot
+//! passed over. And what senders write, what receivers poll and what receivers write are three words in
+//! three pairs of cache lines: a receiver that spins on an empty queue disturbs no sender, and a hop
+//! costs the one transfer of a cache line that it must.
 //!
 //! # States
 //!
-//! `word = lap << 20 | party << 4 | state`. The lap makes every state of a slot unique. A `READY` word
-//! has, in place of the party, whether the payload reaches into the second cache line.
+//! Each word is `lap << 20 | party << 4 | state`; the lap makes every state of a word unique. A position
+//! is `lap << 20 | index of the slot`. `head` and `tail` are hints that anybody may advance.
 //!
-//! | state | meaning | who may change it, to what |
-//! |---|---|---|
-//! | `FREE` | nothing in it | any sender, to `CLAIMED` by itself |
-//! | `CLAIMED` | a sender is writing the payload | that sender, to `ARMED`; a reaper of that sender, to `HOLE` |
-//! | `ARMED` | the payload is complete and names what is being handed over | that sender, to `READY`; its reaper, to `HOLE` |
-//! | `READY` | sent: it stays valid whatever happens to the sender | any receiver, to `TAKEN` by itself |
-//! | `TAKEN` | a receiver makes it its own | that receiver or its reaper, to `FREE` of the next lap |
-//! | `HOLE` | its sender died before it was sent | any receiver, to `FREE` of the next lap |
+//! | word | state | meaning | who may change it, to what |
+//! |---|---|---|---|
+//! | claim | `FREE` | no sender is at work in this lap | any sender, to `CLAIMED` by itself |
+//! | claim | `CLAIMED` | a sender is about to write | that sender, to `ARMED`; its reaper, to `FREE` of the next lap |
+//! | claim | `ARMED` | its payload says what is being handed over | that sender or its reaper, to `FREE` of the next lap |
+//! | message | `READY` | sent: it stays valid whatever happens to the sender | the sender of the next lap |
+//! | message | `HOLE` | its sender died before it was sent | the sender of the next lap |
+//! | take | `OPEN` | nobody has taken this lap's message | any receiver, to `TAKEN` by itself; past a hole, to `OPEN` of the next lap |
+//! | take | `TAKEN` | a receiver makes it its own | that receiver or its reaper, to `OPEN` of the next lap |
 //!
 //! # Ordering
 //!
-//! Storing `READY` releases the payload; taking it (`Acquire`) sees it. Storing `FREE` releases the
-//! reads of the payload; the next claim (`Acquire`) comes after them.
+//! Storing `READY` releases the payload; seeing it (`Acquire`) sees the payload. A sender overwrites a
+//! message only after it has seen the head pass it, which its taker did (`AcqRel`) after reading it.
 //!
 //! # Owner death
 //!
-//! The one commit store of a send is `READY`, of a receive the exchange to `TAKEN`. A slot that is
+//! The one commit store of a send is `READY`, of a receive the exchange to `TAKEN`. A word that is
 //! `CLAIMED`, `ARMED` or `TAKEN` by a dead party holds everybody behind it up; [`Ring::next`] names that
 //! party, and [`Ring::reap`] repairs what it left, any number of times.
 
@@ -37,7 +40,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 /// Words of payload in a slot.
 pub const PAYLOAD_WORDS: usize = 15;
 
-/// Words of payload that lie in a slot's first cache line.
+/// Words of payload that share a cache line with the word that receivers poll.
 pub const SHORT_WORDS: usize = 7;
 
 /// What a slot carries; words that were not sent are 0.
@@ -53,7 +56,9 @@ const LAP_MASK: u64 = !INDEX_MASK;
 
 const STATE_MASK: u64 = 0xf;
 const PARTY_SHIFT: u32 = 4;
+/// Claim and take: at rest. Message: nothing yet, in the first lap.
 const FREE: u64 = 0;
+const OPEN: u64 = FREE;
 const CLAIMED: u64 = 1;
 const ARMED: u64 = 2;
 const READY: u64 = 3;
@@ -62,29 +67,92 @@ const HOLE: u64 = 5;
 /// In the place of the party of a `READY` word: the payload is longer than [`SHORT_WORDS`].
 const LONG: u64 = 1 << PARTY_SHIFT;
 
-/// One place in a ring: two cache lines, the first of which is all that a 1-D or 2-D array needs.
+/// One place in a ring.
 #[repr(C, align(128))]
 #[derive(Debug)]
 pub struct Slot {
+    claim: Claimed,
+    message: Written,
+    take: Taken,
+}
+
+/// The senders' part of a slot.
+#[repr(C, align(128))]
+#[derive(Debug)]
+struct Claimed {
+    word: AtomicU64,
+    /// What an armed sender is handing over, for its reaper.
+    payload: [AtomicU64; SHORT_WORDS],
+}
+
+/// The part that receivers poll: one cache line is all that a 1-D or 2-D array needs.
+#[repr(C, align(128))]
+#[derive(Debug)]
+struct Written {
     word: AtomicU64,
     payload: [AtomicU64; PAYLOAD_WORDS],
 }
 
+/// The receivers' part of a slot.
+#[repr(C, align(128))]
+#[derive(Debug)]
+struct Taken {
+    word: AtomicU64,
+}
+
 #[cfg(not(loom))]
-const _: () = assert!(size_of::<Slot>() == 128);
+const _: () = assert!(size_of::<Slot>() == 384);
 
 impl Slot {
     /// A free slot of the first lap, for memory that is not shared (tests, models).
     #[must_use]
     pub fn new() -> Self {
-        Self { word: AtomicU64::new(FREE), payload: std::array::from_fn(|_| AtomicU64::new(0)) }
+        fn zeroes<const N: usize>() -> [AtomicU64; N] {
+            std::array::from_fn(|_| AtomicU64::new(0))
+        }
+        Self {
+            claim: Claimed { word: AtomicU64::new(FREE), payload: zeroes() },
+            message: Written { word: AtomicU64::new(FREE), payload: zeroes() },
+            take: Taken { word: AtomicU64::new(OPEN) },
+        }
     }
 
     #[inline]
     fn read(&self, is_long: bool) -> Payload {
         let mut payload = [0; PAYLOAD_WORDS];
         let words = if is_long { PAYLOAD_WORDS } else { SHORT_WORDS };
-        for (value, word) in payload.iter_mut().zip(&self.payload).take(words) {
+        for (value, word) in payload.iter_mut().zip(&self.message.payload).take(words) {
+            *value = word.load(Relaxed);
+        }
+        payload
+    }
+
+    fn may_carry(&self, wanted: &mut impl FnMut(&Payload) -> bool) -> bool {
+        // First what is about to be sent, then what has been: nothing goes the other way. A claim that
+        // is not armed has no payload yet; its sender still holds what it sends.
+        let is_armed = self.claim.word.load(Acquire) & STATE_MASK == ARMED;
+        if is_armed && wanted(&self.read_armed()) {
+            return true;
+        }
+        fence(Acquire);
+        let message = self.message.word.load(Acquire);
+        let take = self.take.word.load(Acquire);
+        if take & STATE_MASK == TAKEN {
+            // The next message may be overwriting the ticket of somebody who has not yet got the hold.
+            return true;
+        }
+        if message & STATE_MASK != READY || message & LAP_MASK != take & LAP_MASK {
+            return false;
+        }
+        let found = wanted(&self.read(true));
+        fence(Acquire);
+        found || self.take.word.load(Relaxed) != take
+    }
+
+    /// What the sender that armed the slot is handing over, without the words beyond the short ones.
+    fn read_armed(&self) -> Payload {
+        let mut payload = [0; PAYLOAD_WORDS];
+        for (value, word) in payload.iter_mut().zip(&self.claim.payload) {
             *value = word.load(Relaxed);
         }
         payload
@@ -100,13 +168,17 @@ impl Default for Slot {
 /// A position hint, alone in its pair of cache lines (adjacent lines are fetched in pairs).
 #[repr(C, align(128))]
 #[derive(Debug)]
-pub struct Cursor(AtomicU64);
+pub struct Cursor {
+    position: AtomicU64,
+    /// In the tail: where the head was when a sender last looked, so that it need not look each time.
+    head_seen: AtomicU64,
+}
 
 impl Cursor {
     /// A cursor at the first slot of the first lap, for memory that is not shared (tests, models).
     #[must_use]
     pub fn new() -> Self {
-        Self(AtomicU64::new(0))
+        Self { position: AtomicU64::new(0), head_seen: AtomicU64::new(0) }
     }
 }
 
@@ -134,8 +206,7 @@ pub struct Ring<'a> {
 pub struct Claim<'a> {
     slot: &'a Slot,
     position: u64,
-    word: u64,
-    is_long: bool,
+    party: Party,
 }
 
 /// A message at the head of the queue, not yet taken.
@@ -169,7 +240,7 @@ pub enum Refused {
 
 const NONSENSE: Corrupt = Corrupt("a queue position and its slot do not fit together");
 /// Attempts after which a position and a slot that never fit are called corrupt, not busy.
-const ATTEMPTS_MAX: u32 = 1 << 20;
+const ATTEMPTS_MAX: u32 = 1 << 16;
 
 fn word_of(lap: u64, party: Party, state: u64) -> u64 {
     lap | ((party.index() as u64) << PARTY_SHIFT) | state
@@ -177,6 +248,22 @@ fn word_of(lap: u64, party: Party, state: u64) -> u64 {
 
 fn party_of(word: u64) -> Option<Party> {
     Party::new(usize::try_from((word & INDEX_MASK) >> PARTY_SHIFT).ok()?)
+}
+
+/// Who is at work in a claim or take word, if anybody.
+fn worker(word: u64) -> Option<Party> {
+    matches!(word & STATE_MASK, CLAIMED | ARMED | TAKEN).then(|| party_of(word)).flatten()
+}
+
+/// Whether a message word is what the lap before left.
+#[inline]
+fn is_done(word: u64, lap: u64) -> bool {
+    next_lap(word & LAP_MASK) == lap && matches!(word & STATE_MASK, READY | HOLE)
+}
+
+#[inline]
+fn next_lap(lap: u64) -> u64 {
+    lap.wrapping_add(LAP_ONE)
 }
 
 impl<'a> Ring<'a> {
@@ -200,7 +287,7 @@ impl<'a> Ring<'a> {
     #[inline]
     fn after(&self, position: u64) -> u64 {
         if (position & INDEX_MASK) + 1 == self.slots.len() as u64 {
-            (position & LAP_MASK).wrapping_add(LAP_ONE)
+            next_lap(position & LAP_MASK)
         } else {
             position + 1
         }
@@ -209,26 +296,49 @@ impl<'a> Ring<'a> {
     /// Moves a cursor on by one if it is still where the caller saw it.
     #[inline]
     fn advance(&self, cursor: &Cursor, position: u64) {
-        let _ = cursor.0.compare_exchange(position, self.after(position), AcqRel, Relaxed);
+        let next = self.after(position);
+        let _ = cursor.position.compare_exchange(position, next, AcqRel, Relaxed);
+    }
+
+    /// Positions from `head` to `tail`, never more than there are slots.
+    #[inline]
+    fn distance(&self, head: u64, tail: u64) -> usize {
+        let capacity = self.slots.len() as u64;
+        let laps = (tail & LAP_MASK).wrapping_sub(head & LAP_MASK) >> INDEX_BITS;
+        let ahead = (laps.min(2) * capacity + (tail & INDEX_MASK))
+            .saturating_sub(head & INDEX_MASK)
+            .min(capacity);
+        ahead as usize
     }
 
     /// Messages and claims in the queue, at about this moment.
     #[must_use]
     pub fn len(&self) -> usize {
-        let head = self.head.0.load(Acquire);
-        let tail = self.tail.0.load(Acquire);
-        let capacity = self.slots.len() as u64;
-        let laps = (tail & LAP_MASK).wrapping_sub(head & LAP_MASK) >> INDEX_BITS;
-        let ahead = (laps.min(1) * capacity + (tail & INDEX_MASK))
-            .saturating_sub(head & INDEX_MASK)
-            .min(capacity);
-        ahead as usize
+        let head = self.head.position.load(Acquire);
+        let tail = self.tail.position.load(Acquire);
+        if head & LAP_MASK == next_lap(tail & LAP_MASK) {
+            // The head was read first and has been overtaken by nobody: the tail is late.
+            return 0;
+        }
+        self.distance(head, tail)
     }
 
     /// Whether nothing is in the queue, at about this moment.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether the message of the lap before has left the slot at the tail.
+    #[inline]
+    fn has_room(&self, tail: u64) -> bool {
+        let capacity = self.slots.len();
+        if self.distance(self.tail.head_seen.load(Acquire), tail) < capacity {
+            return true;
+        }
+        let head = self.head.position.load(Acquire);
+        self.tail.head_seen.store(head, Release);
+        self.distance(head, tail) < capacity
     }
 
     /// Claims the next free slot for `me`.
@@ -239,31 +349,73 @@ impl<'a> Ring<'a> {
     #[inline]
     pub fn claim(&self, me: Party) -> Result<Claim<'a>, Refused> {
         for _ in 0..ATTEMPTS_MAX {
-            let position = self.tail.0.load(Acquire);
+            let position = self.tail.position.load(Acquire);
             let slot = self.slot(position).ok_or(Refused::Corrupt(NONSENSE))?;
             let lap = position & LAP_MASK;
-            let word = slot.word.load(Acquire);
+            let word = slot.claim.word.load(Acquire);
             if word == lap | FREE {
-                let mine = word_of(lap, me, CLAIMED);
-                if slot.word.compare_exchange(word, mine, AcqRel, Relaxed).is_ok() {
-                    return Ok(Claim { slot, position, word: mine, is_long: false });
+                if !self.has_room(position) {
+                    if let Some(refused) = self.full(slot, position) {
+                        return Err(refused);
+                    }
+                } else if slot
+                    .claim
+                    .word
+                    .compare_exchange(word, word_of(lap, me, CLAIMED), AcqRel, Relaxed)
+                    .is_ok()
+                {
+                    return Ok(Claim { slot, position, party: me });
                 }
-            } else if word & LAP_MASK == lap || word & LAP_MASK == lap.wrapping_add(LAP_ONE) {
+            } else if word & LAP_MASK == lap || word & LAP_MASK == next_lap(lap) {
                 // Claimed, perhaps long ago, by somebody who has not moved the tail yet.
                 self.advance(self.tail, position);
-            } else if self.tail.0.load(Acquire) == position {
-                if word & LAP_MASK != lap.wrapping_sub(LAP_ONE) {
+            } else if self.tail.position.load(Acquire) == position {
+                // A sender of the lap before is not done, though everybody after it was.
+                if next_lap(word & LAP_MASK) != lap {
                     return Err(Refused::Corrupt(NONSENSE));
                 }
-                let busy = matches!(word & STATE_MASK, CLAIMED | ARMED | TAKEN);
-                return Err(Refused::Full(if busy { party_of(word) } else { None }));
+                return Err(Refused::Full(worker(word)));
             }
             spin_loop();
         }
         Err(Refused::Corrupt(NONSENSE))
     }
 
-    /// Writes the payload of a claimed slot. From now on a reaper can read what is being handed over.
+    /// Looks closer at a slot that the head seems not to have passed: helps the head on if it is late.
+    #[cold]
+    fn full(&self, slot: &Slot, position: u64) -> Option<Refused> {
+        let lap = position & LAP_MASK;
+        let head = self.head.position.load(Acquire);
+        let take = slot.take.word.load(Acquire);
+        let is_moving = self.tail.position.load(Acquire) != position;
+        if is_moving || slot.claim.word.load(Acquire) != lap | FREE {
+            return None;
+        }
+        let is_being_taken = next_lap(take & LAP_MASK) == lap && take & STATE_MASK == TAKEN;
+        if take & LAP_MASK == lap || is_being_taken {
+            // The message has been taken, but its taker has not moved the head on.
+            let is_same_slot = head & INDEX_MASK == position & INDEX_MASK;
+            if is_same_slot && next_lap(head & LAP_MASK) == lap {
+                self.advance(self.head, head);
+                return None;
+            }
+        }
+        Some(Refused::Full(worker(take)))
+    }
+
+    /// Why a slot could not be claimed now, if so: who is in the senders' way.
+    #[must_use]
+    pub fn in_the_way(&self) -> Option<Refused> {
+        let position = self.tail.position.load(Acquire);
+        let slot = self.slot(position)?;
+        let claim = slot.claim.word.load(Acquire);
+        if claim & LAP_MASK != position & LAP_MASK {
+            return Some(Refused::Full(worker(claim)));
+        }
+        (!self.has_room(position)).then(|| self.full(slot, position)).flatten()
+    }
+
+    /// Writes down what a claimed slot is about to hand over, for whoever has to reap this process.
     ///
     /// At most [`PAYLOAD_WORDS`] words are sent; more are ignored.
     #[inline]
@@ -271,54 +423,62 @@ impl<'a> Ring<'a> {
         // Whoever sees a word of this payload also sees that the slot has been claimed, so a reader
         // who looked at the word before notices when it looks again.
         fence(Release);
-        for (word, value) in claim.slot.payload.iter().zip(payload) {
+        for (word, value) in claim.slot.claim.payload.iter().zip(payload) {
             word.store(*value, Relaxed);
         }
-        claim.is_long = payload.len() > SHORT_WORDS;
-        claim.word = (claim.word & !STATE_MASK) | ARMED;
-        claim.slot.word.store(claim.word, Release);
+        let armed = word_of(claim.position & LAP_MASK, claim.party, ARMED);
+        claim.slot.claim.word.store(armed, Release);
     }
 
-    /// Sends an armed slot: the commit store.
+    /// Sends an armed slot with the same payload: the commit store.
     #[inline]
-    pub fn publish(&self, claim: Claim<'a>) {
-        let long = if claim.is_long { LONG } else { 0 };
-        claim.slot.word.store((claim.position & LAP_MASK) | long | READY, Release);
+    pub fn publish(&self, claim: Claim<'a>, payload: &[u64]) {
+        let lap = claim.position & LAP_MASK;
+        let message = &claim.slot.message;
+        fence(Release);
+        for (word, value) in message.payload.iter().zip(payload) {
+            word.store(*value, Relaxed);
+        }
+        let long = if payload.len() > SHORT_WORDS { LONG } else { 0 };
+        message.word.store(lap | long | READY, Release);
+        claim.slot.claim.word.store(next_lap(lap) | FREE, Release);
         self.advance(self.tail, claim.position);
     }
 
-    /// Looks at the head of the queue and changes nothing there.
+    /// Looks for a message and changes nothing; `None` when there is none, or none yet.
     ///
     /// # Errors
     ///
     /// [`Corrupt`] when the ring's words make no sense.
     #[inline]
-    pub fn next(&self) -> Result<Next, Corrupt> {
+    pub fn poll(&self) -> Result<Option<Message>, Corrupt> {
         for _ in 0..ATTEMPTS_MAX {
-            let position = self.head.0.load(Acquire);
+            let position = self.head.position.load(Acquire);
             let slot = self.slot(position).ok_or(NONSENSE)?;
             let lap = position & LAP_MASK;
-            let word = slot.word.load(Acquire);
-            if word & !LONG == lap | READY {
-                let payload = slot.read(word & LONG != 0);
-                return Ok(Next::Ready(Message { position, word, payload }));
-            }
-            if word == lap | FREE {
-                return Ok(Next::Empty);
-            }
-            if word & LAP_MASK == lap {
-                match word & STATE_MASK {
-                    CLAIMED | ARMED => return party_of(word).map(Next::Pending).ok_or(NONSENSE),
-                    HOLE => self.free(slot, word),
-                    TAKEN => self.advance(self.head, position),
-                    _ => return Err(NONSENSE),
-                }
-            } else if word & LAP_MASK == lap.wrapping_add(LAP_ONE) {
+            let word = slot.message.word.load(Acquire);
+            if word & LAP_MASK == next_lap(lap) {
                 self.advance(self.head, position);
-            } else if word & LAP_MASK == lap.wrapping_sub(LAP_ONE) && word & STATE_MASK == TAKEN {
-                // The head has come round to a slot whose last receiver is not done with it.
-                return Ok(Next::Empty);
-            } else if self.head.0.load(Acquire) == position {
+            } else if word & !LONG == lap | READY {
+                match self.look_at_take(slot, position)? {
+                    Take::Mine => {
+                        let payload = slot.read(word & LONG != 0);
+                        return Ok(Some(Message { position, word, payload }));
+                    }
+                    Take::Before => return Ok(None),
+                    Take::Past => self.advance(self.head, position),
+                }
+            } else if word == lap | HOLE {
+                let open = next_lap(lap) | OPEN;
+                let _ = slot.take.word.compare_exchange(lap | OPEN, open, AcqRel, Relaxed);
+                match self.look_at_take(slot, position)? {
+                    Take::Mine => {}
+                    Take::Before => return Ok(None),
+                    Take::Past => self.advance(self.head, position),
+                }
+            } else if word == lap | FREE || is_done(word, lap) {
+                return Ok(None);
+            } else if self.head.position.load(Acquire) == position {
                 return Err(NONSENSE);
             }
             spin_loop();
@@ -326,13 +486,55 @@ impl<'a> Ring<'a> {
         Err(NONSENSE)
     }
 
+    /// Whether the message of `position` can be taken.
+    #[inline]
+    fn look_at_take(&self, slot: &Slot, position: u64) -> Result<Take, Corrupt> {
+        let lap = position & LAP_MASK;
+        let word = slot.take.word.load(Acquire);
+        if word == lap | OPEN {
+            Ok(Take::Mine)
+        } else if word & LAP_MASK == lap || word & LAP_MASK == next_lap(lap) {
+            Ok(Take::Past)
+        } else if next_lap(word & LAP_MASK) == lap && word & STATE_MASK == TAKEN {
+            // The head has come round to a slot whose last receiver is not done with it.
+            Ok(Take::Before)
+        } else if self.head.position.load(Acquire) == position {
+            Err(NONSENSE)
+        } else {
+            Ok(Take::Past)
+        }
+    }
+
+    /// As [`poll`](Self::poll), and says who is in the way when there is no message yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Corrupt`] when the ring's words make no sense.
+    pub fn next(&self) -> Result<Next, Corrupt> {
+        if let Some(message) = self.poll()? {
+            return Ok(Next::Ready(message));
+        }
+        let position = self.head.position.load(Acquire);
+        let slot = self.slot(position).ok_or(NONSENSE)?;
+        let lap = position & LAP_MASK;
+        let claim = slot.claim.word.load(Acquire);
+        let take = slot.take.word.load(Acquire);
+        let sender = if claim & LAP_MASK == lap { worker(claim) } else { None };
+        let is_late = take & LAP_MASK != lap && claim & LAP_MASK == next_lap(lap);
+        let receiver = if is_late { worker(take) } else { None };
+        Ok(sender.or(receiver).map_or(Next::Empty, Next::Pending))
+    }
+
     /// Whether a message that was looked at is still there.
     #[inline]
     #[must_use]
     pub fn is_current(&self, message: &Message) -> bool {
-        // What was read of the payload came before this look at the word.
+        // What was read of the payload came before this look at the words.
         fence(Acquire);
-        self.slot(message.position).is_some_and(|slot| slot.word.load(Relaxed) == message.word)
+        self.slot(message.position).is_some_and(|slot| {
+            slot.message.word.load(Relaxed) == message.word
+                && slot.take.word.load(Relaxed) == (message.position & LAP_MASK) | OPEN
+        })
     }
 
     /// Takes a message for `me`: the commit store of a receive. `false` when somebody else has it, and
@@ -340,72 +542,79 @@ impl<'a> Ring<'a> {
     #[inline]
     pub fn take(&self, message: &Message, me: Party) -> bool {
         let Some(slot) = self.slot(message.position) else { return false };
-        let mine = word_of(message.position & LAP_MASK, me, TAKEN);
-        if slot.word.compare_exchange(message.word, mine, AcqRel, Relaxed).is_err() {
+        let lap = message.position & LAP_MASK;
+        let mine = word_of(lap, me, TAKEN);
+        if slot.take.word.compare_exchange(lap | OPEN, mine, AcqRel, Relaxed).is_err() {
             return false;
         }
         self.advance(self.head, message.position);
         true
     }
 
-    /// Gives the slot of a taken message back to the senders.
+    /// Is done with a taken message: the slot's next one can be taken.
     #[inline]
     pub fn finish(&self, message: &Message) {
         if let Some(slot) = self.slot(message.position) {
-            slot.word.store((message.position & LAP_MASK).wrapping_add(LAP_ONE) | FREE, Release);
+            slot.take.word.store(next_lap(message.position & LAP_MASK) | OPEN, Release);
         }
     }
 
-    /// Frees a slot for the next lap if it is still as the caller saw it.
-    fn free(&self, slot: &Slot, word: u64) {
-        let free = (word & LAP_MASK).wrapping_add(LAP_ONE) | FREE;
-        let _ = slot.word.compare_exchange(word, free, AcqRel, Relaxed);
-    }
-
-    /// Repairs what the dead party `dead` left: its unsent slots become holes, its taken ones free.
+    /// Repairs what the dead party `dead` left: what it had not sent becomes holes, what it had taken is
+    /// done with. Returns whether anything changed.
     ///
-    /// `found` gets the payload of each armed or taken slot before the slot changes, so that a reaper
-    /// that dies here leaves it to the next one; words that were not sent may be anything. Returns whether anything changed.
-    pub fn reap(&self, dead: Party, mut found: impl FnMut(&Payload)) -> bool {
+    /// A chunk that a lost ticket names seems to be held by the channel from then on, until somebody who
+    /// needs it finds with [`any`](Self::any) that no ticket is left.
+    pub fn reap(&self, dead: Party) -> bool {
         let mut changed = false;
         for slot in self.slots {
-            let word = slot.word.load(Acquire);
-            if party_of(word) != Some(dead) {
-                continue;
+            let claim = slot.claim.word.load(Acquire);
+            if worker(claim) == Some(dead) {
+                Self::reap_claim(slot, claim);
+                changed = true;
             }
-            match word & STATE_MASK {
-                CLAIMED | ARMED => {
-                    if word & STATE_MASK == ARMED {
-                        found(&slot.read(true));
-                    }
-                    let hole = (word & LAP_MASK) | HOLE;
-                    changed |= slot.word.compare_exchange(word, hole, AcqRel, Relaxed).is_ok();
-                }
-                TAKEN => {
-                    found(&slot.read(true));
-                    self.free(slot, word);
-                    changed = true;
-                }
-                _ => {}
+            let take = slot.take.word.load(Acquire);
+            if worker(take) == Some(dead) {
+                let open = next_lap(take & LAP_MASK) | OPEN;
+                let _ = slot.take.word.compare_exchange(take, open, AcqRel, Relaxed);
+                changed = true;
             }
         }
         changed
     }
 
-    /// Whether any slot carries, or is about to carry, a payload that `wanted` recognises.
+    /// Passes over a slot whose sender died, unless it had sent already.
+    fn reap_claim(slot: &Slot, claim: u64) {
+        let lap = claim & LAP_MASK;
+        let message = slot.message.word.load(Acquire);
+        // Nobody writes the message of this lap but its claimant, who is dead, and its reapers.
+        if message & !LONG != lap | READY {
+            let _ = slot.message.word.compare_exchange(message, lap | HOLE, AcqRel, Relaxed);
+        }
+        let free = next_lap(lap) | FREE;
+        let _ = slot.claim.word.compare_exchange(claim, free, AcqRel, Relaxed);
+    }
+
+    /// Whether any slot carries, or is about to carry, a payload that `wanted` recognises, or may do so:
+    /// what a receiver is just taking is not looked at but counted.
     ///
     /// A slot that changes meanwhile may be missed; the caller finds that out from the holders of what
     /// it looks for (see [`Chunk`](crate::chunk::Chunk)).
     pub fn any(&self, mut wanted: impl FnMut(&Payload) -> bool) -> bool {
-        let found = self.slots.iter().any(|slot| {
-            let word = slot.word.load(Acquire);
-            // A claimed slot has no payload yet; its sender still holds what it sends.
-            matches!(word & STATE_MASK, ARMED | READY | TAKEN) && wanted(&slot.read(true))
-        });
+        let found = self.slots.iter().any(|slot| slot.may_carry(&mut wanted));
         // What was read of the payloads came before what the caller looks at next.
         fence(Acquire);
         found
     }
+}
+
+/// How the take word of a slot stands to a message.
+enum Take {
+    /// It can be taken.
+    Mine,
+    /// The receiver of the message before is not done.
+    Before,
+    /// It has been taken.
+    Past,
 }
 
 #[cfg(test)]

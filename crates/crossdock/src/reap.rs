@@ -24,8 +24,7 @@ pub(crate) fn process(
     party: Party,
 ) {
     for channel in channels(namespace) {
-        let own_party = channel.party();
-        channel.table.ring.reap(party, |payload| drop_sole(namespace, own_party, payload));
+        channel.table.ring.reap(party);
         channel.table.control.senders.leave(party);
         channel.table.control.receivers.leave(party);
         channel.table.control.not_empty.notify_all();
@@ -39,21 +38,6 @@ pub(crate) fn process(
     }
     parties.record(party).free();
     orphans(namespace, parties);
-}
-
-/// A ticket that its sender armed, or its receiver took, and that nobody will ever use: if nothing else
-/// leads to the chunk, the channel no longer holds it.
-fn drop_sole(namespace: &Arc<Namespace>, channel: PartyId, payload: &Payload) {
-    let Ok(ticket) = Ticket::from_words(payload) else { return };
-    if !ticket.is_sole {
-        return;
-    }
-    if let Ok(map) = ArenaMap::open(namespace, ticket.arena)
-        && let Ok(entry) = map.entry(ticket.chunk)
-        && entry.chunk.generation() == ticket.generation
-    {
-        entry.chunk.release(channel.party);
-    }
 }
 
 /// Takes a channel that is about to be unlinked out of the table of parties.

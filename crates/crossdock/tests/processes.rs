@@ -284,10 +284,7 @@ fn share_out_and_collect() {
         let mut parts: Vec<_> = (0..13).map(|_| rx.recv_timeout(WAIT).unwrap()).collect();
         drop(tx);
         parts.sort_by_key(|part| part[0]);
-        let array = parts
-            .into_iter()
-            .reduce(|whole, part| whole.unsplit(part).ok().expect("side by side"))
-            .unwrap();
+        let array = parts.into_iter().reduce(|whole, part| whole.unsplit(part).unwrap()).unwrap();
         assert_eq!(array.shape(), [1000, 7]);
         assert!(array.iter().enumerate().all(|(i, x)| *x == 2 * i as i64));
         say("collected");

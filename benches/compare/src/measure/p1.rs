@@ -41,10 +41,10 @@ fn run(bench: &Bench) -> Result<Vec<Row>> {
         .enumerate()
         .map(|(index, (player, own))| {
             let ours = player.role.starts_with("crossdock");
-            let goal = |limit| if ours { Goal::AtMost(limit) } else { Goal::None };
+            let goal = |limit| if ours { Goal::AtMost(limit) } else { Goal::Ratio };
             let against = |index: usize, name, goal| Comparison::of(own, &all[index], name, goal);
             let floor = against(FLOOR, "raw cache line", goal(1.4));
-            let written = against(PAYLOAD_FLOOR, "raw + payload line", Goal::None);
+            let written = against(PAYLOAD_FLOOR, "raw + payload line", Goal::Ratio);
             let rival = against(RIVAL, "iceoryx2", goal(0.5));
             Row::of("P1", player.label, KIB, own)
                 .against(floor.filter(|_| index != FLOOR))

@@ -35,7 +35,7 @@ fn run(bench: &Bench) -> Result<Vec<Row>> {
         .enumerate()
         .map(|(index, (player, own))| {
             let ours = player.role.starts_with("crossdock");
-            let goal = if ours { Goal::AtMost(1.15) } else { Goal::None };
+            let goal = if ours { Goal::AtMost(1.15) } else { Goal::Ratio };
             let floor = Comparison::of(own, &all[FLOOR], "raw futex", goal);
             Row::of("P2", player.label, KIB, own).against(floor.filter(|_| index != FLOOR))
         })

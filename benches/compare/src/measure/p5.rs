@@ -43,6 +43,16 @@ enum Start {
 struct Carrier {
     start: Start,
     label: &'static str,
+    /// The role whose round trip, halved, is the hop alone, where only a handle travels.
+    hop: Option<&'static str>,
+}
+
+/// Trips of a burst of hops alone, and how long both sides wait before each.
+const TRIPS: usize = 20;
+const PAUSE_NS: u64 = 50_000;
+
+const fn carrier(start: Start, label: &'static str) -> Carrier {
+    Carrier { start, label, hop: None }
 }
 
 const FLOOR: usize = 0;
@@ -50,18 +60,35 @@ const OURS: usize = 1;
 const QUEUE: usize = 2;
 const OUT_OF_BAND: usize = 3;
 const CARRIERS: &[Carrier] = &[
-    Carrier { start: Start::Role("floor-carry"), label: "floor: one shared block + raw futex" },
-    Carrier { start: Start::Role("crossdock-carry"), label: "crossdock" },
-    Carrier { start: Start::Python("queue"), label: "Python mp.Queue" },
-    Carrier { start: Start::Python("oob"), label: "Python pickle 5 out of band, pipe" },
-    Carrier { start: Start::Role("ipc-channel-serde"), label: "ipc-channel, Vec<f64> by serde" },
-    Carrier { start: Start::Role("ipc-channel-bytes"), label: "ipc-channel, bytes" },
-    Carrier { start: Start::Role("postcard-pipe"), label: "postcard through a pipe" },
+    Carrier {
+        start: Start::Role("floor-carry"),
+        label: "floor: one shared block + raw futex",
+        hop: Some("floor-futex"),
+    },
+    Carrier {
+        start: Start::Role("crossdock-carry"),
+        label: "crossdock",
+        hop: Some("crossdock-asleep"),
+    },
+    carrier(Start::Python("queue"), "Python mp.Queue"),
+    carrier(Start::Python("oob"), "Python pickle 5 out of band, pipe"),
+    carrier(Start::Role("ipc-channel-serde"), "ipc-channel, Vec<f64> by serde"),
+    carrier(Start::Role("ipc-channel-bytes"), "ipc-channel, bytes"),
+    carrier(Start::Role("postcard-pipe"), "postcard through a pipe"),
 ];
+
+/// The processes of a carrier.
+struct Running {
+    whole: Option<Pair>,
+    hop: Option<Pair>,
+}
 
 /// What was measured of one carrier.
 #[derive(Default)]
 struct Measured {
+    /// The hop of an array that was just written.
+    written_hop: Samples,
+    /// The hop alone; the same where the bytes travel.
     hop: Samples,
     total: Samples,
 }
@@ -74,42 +101,59 @@ fn run(bench: &Bench) -> Result<Vec<Row>> {
         let bar = bench.progress("P5", (rounds + 1) * CARRIERS.len());
         let all = carry(bench, wanted.bytes, rounds, &bar)?;
         bar.finish_and_clear();
-        let hops: Vec<&Samples> = all.iter().map(|measured| &measured.hop).collect();
-        let totals: Vec<&Samples> = all.iter().map(|measured| &measured.total).collect();
-        let hop_goals = [wanted.hop_goal, Goal::None];
-        rows.extend(judge(bench, wanted.bytes, "hop", &hops, hop_goals));
-        let whole = "written + hop + read";
-        rows.extend(judge(bench, wanted.bytes, whole, &totals, TOTAL_GOALS));
+        let part = |what, goals, pick: fn(&Measured) -> &Samples| {
+            let samples: Vec<&Samples> = all.iter().map(pick).collect();
+            judge(bench, wanted.bytes, what, &samples, goals)
+        };
+        rows.extend(part("hop", [wanted.hop_goal, Goal::Speed], |measured| &measured.hop));
+        let written = part("hop after writing", [Goal::Speed; 2], |measured| &measured.written_hop);
+        rows.extend(written.into_iter().take(OURS + 1));
+        rows.extend(part("written + hop + read", TOTAL_GOALS, |measured| &measured.total));
     }
     Ok(rows)
 }
 
 /// Interleaves one array of each carrier; the first round warms up and does not count.
 fn carry(bench: &Bench, bytes: usize, rounds: usize, bar: &ProgressBar) -> Result<Vec<Measured>> {
-    let mut pairs = Vec::new();
+    let mut running = Vec::new();
     for carrier in CARRIERS {
-        pairs.push(match carrier.start {
-            Start::Role(role) => Some(Pair::open(bench, role, bytes)?),
-            Start::Python(_) if bench.python_missing.is_some() => None,
-            Start::Python(kind) => Some(Pair::python(bench, kind, bytes)?),
-        });
+        bar.set_message(format!("starting {} {}", carrier.label, size(bytes)));
+        running.push(start(bench, carrier, bytes)?);
     }
     let mut all: Vec<Measured> = CARRIERS.iter().map(|_| Measured::default()).collect();
     for round in 0..=rounds {
-        for ((pair, carrier), measured) in pairs.iter_mut().zip(CARRIERS).zip(&mut all) {
+        for ((running, carrier), measured) in running.iter_mut().zip(CARRIERS).zip(&mut all) {
             bar.set_message(format!("{} {}", carrier.label, size(bytes)));
-            if let Some(pair) = pair {
-                let passage = pair.pass((round + 1) as f64)?;
-                if round > 0 {
-                    measured.hop.push_round(vec![passage.hop_ns]);
-                    measured.total.push_round(vec![passage.total_ns]);
-                }
-            }
+            let mut kept = Measured::default();
+            play(running, (round + 1) as f64, if round > 0 { measured } else { &mut kept })?;
             bar.inc(1);
         }
     }
-    pairs.into_iter().flatten().try_for_each(Pair::quit)?;
+    let pairs = running.into_iter().flat_map(|running| [running.whole, running.hop]);
+    pairs.flatten().try_for_each(Pair::quit)?;
     Ok(all)
+}
+
+fn start(bench: &Bench, carrier: &Carrier, bytes: usize) -> Result<Running> {
+    let whole = match carrier.start {
+        Start::Role(role) => Some(Pair::open(bench, role, bytes)?),
+        Start::Python(_) if bench.python_missing.is_some() => None,
+        Start::Python(kind) => Some(Pair::python(bench, kind, bytes)?),
+    };
+    let hop = carrier.hop.map(|role| Pair::open(bench, role, bytes)).transpose()?;
+    Ok(Running { whole, hop })
+}
+
+fn play(running: &mut Running, value: f64, measured: &mut Measured) -> Result<()> {
+    let Some(whole) = &mut running.whole else { return Ok(()) };
+    let passage = whole.pass(value)?;
+    measured.written_hop.push_round(vec![passage.hop_ns]);
+    measured.total.push_round(vec![passage.total_ns]);
+    measured.hop.push_round(match &mut running.hop {
+        Some(hop) => hop.burst(TRIPS, PAUSE_NS)?,
+        None => vec![passage.hop_ns],
+    });
+    Ok(())
 }
 
 /// The rows of one part; `goals` are ours against the queue and against out of band.
@@ -125,12 +169,13 @@ fn judge(bench: &Bench, bytes: usize, what: &str, all: &[&Samples], goals: [Goal
         let against = |other: usize, name, goal| {
             Comparison::of(all[index], all[other], name, goal).filter(|_| index != other)
         };
+        let of_queue = if index < OURS { Goal::Speed } else { Goal::Ratio };
         rows.push(if index == OURS {
-            row.against(against(FLOOR, "floor", Goal::None))
+            row.against(against(FLOOR, "floor", Goal::Ratio))
                 .against(against(QUEUE, "mp.Queue", goals[0]))
                 .against(against(OUT_OF_BAND, "out of band", goals[1]))
         } else {
-            row.against(against(QUEUE, "mp.Queue", Goal::None))
+            row.against(against(QUEUE, "mp.Queue", of_queue))
         });
     }
     rows

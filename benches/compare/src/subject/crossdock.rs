@@ -13,7 +13,7 @@ use crate::play::{Carry, Fill, Hop, Note, Stock, carries, fills, hops, stocks};
 use crate::sum::sum;
 
 /// Arrays that a channel can hold.
-const CAPACITY: usize = 2;
+const CAPACITY: usize = 8;
 /// The other side is there already; its channels only have to be found.
 const OPEN_LIMIT: Duration = Duration::from_secs(5);
 

@@ -19,6 +19,9 @@ pub struct Directory {
     path: PathBuf,
 }
 
+/// How often a directory is made again that others keep removing.
+const OPEN_ATTEMPTS_MAX: u32 = 10_000;
+
 /// The names in a directory.
 pub type Names = Vec<String>;
 
@@ -31,11 +34,18 @@ impl Directory {
     /// `PermissionDenied` when it belongs to another user or others may enter it, `NotADirectory`
     /// when it is a link or a file, or the error of the system call.
     pub fn open_private(path: &Path) -> io::Result<Self> {
-        match rustix::fs::mkdir(path, Mode::RWXU) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(error) => return Err(error.into()),
+        for _ in 0..OPEN_ATTEMPTS_MAX {
+            match rustix::fs::mkdir(path, Mode::RWXU) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(error) => return Err(error.into()),
+            }
+            match Self::open_existing(path) {
+                // Somebody has just removed it because it was empty.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                other => return other,
+            }
         }
-        Self::open_existing(path)
+        Err(io::ErrorKind::NotFound.into())
     }
 
     /// As [`Directory::open_private`], but never makes it.

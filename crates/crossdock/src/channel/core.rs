@@ -88,14 +88,14 @@ pub(crate) struct Received {
 
 /// Why a ticket was not sent now.
 pub(crate) enum NotSent {
-    Full(Option<Party>),
+    Full,
     Disconnected,
     Failed(Error),
 }
 
 /// Why no ticket was received now.
 pub(crate) enum NotReceived {
-    Empty(Option<Party>),
+    Empty,
     Disconnected,
     Failed(Error),
 }
@@ -261,18 +261,19 @@ impl Core {
         let ring = &self.map.table.ring;
         let mut claim = match ring.claim(me) {
             Ok(claim) => claim,
-            Err(Refused::Full(busy)) => return Err(NotSent::Full(busy)),
+            Err(Refused::Full(_)) => return Err(NotSent::Full),
             Err(Refused::Corrupt(why)) => return Err(NotSent::Failed(self.corrupt(why))),
         };
         let (words, used) = ticket.to_words();
         ring.arm(&mut claim, &words[..used]);
         if ticket.is_sole {
-            chunk.hand_over(me, self.map.party().party);
-            lease.forget_hold();
+            if chunk.hand_over(me, self.map.party().party).is_ok() {
+                lease.forget_hold();
+            }
         } else {
             chunk.take(self.map.party().party);
         }
-        ring.publish(claim);
+        ring.publish(claim, &words[..used]);
         self.map.table.control.not_empty.notify();
         Ok(())
     }
@@ -283,17 +284,16 @@ impl Core {
         self.check_ours().map_err(NotReceived::Failed)?;
         let ring = &self.map.table.ring;
         loop {
-            let message = match ring.next() {
-                Ok(Next::Ready(message)) => message,
-                Ok(Next::Pending(party)) => return Err(NotReceived::Empty(Some(party))),
-                Ok(Next::Empty) if !self.members(End::Sender).have_left() => {
-                    return Err(NotReceived::Empty(None));
+            let message = match ring.poll() {
+                Ok(Some(message)) => message,
+                Ok(None) if !self.members(End::Sender).have_left() => {
+                    return Err(NotReceived::Empty);
                 }
                 // The last sender may have sent just before it left.
-                Ok(Next::Empty) if matches!(ring.next(), Ok(Next::Empty)) => {
+                Ok(None) if matches!(ring.poll(), Ok(None)) => {
                     return Err(NotReceived::Disconnected);
                 }
-                Ok(Next::Empty) => continue,
+                Ok(None) => continue,
                 Err(why) => return Err(NotReceived::Failed(self.corrupt(why))),
             };
             match self.receive(&message) {
@@ -340,18 +340,20 @@ impl Core {
     /// Makes the hold behind a taken ticket this process's own.
     #[inline]
     fn adopt(&self, ticket: Ticket, map: Arc<ArenaMap>, region: Arc<Region>) -> Result<Received> {
-        let me = self.member.me.party;
-        let chunk = &map.entry(ticket.chunk)?.chunk;
-        if chunk.generation() != ticket.generation {
-            let text = format!("a message in channel {:?} leads to reused memory", self.name());
-            return Err(Error::new(ErrorKind::Stale, text).named(self.name()));
-        }
         let lease = if ticket.is_sole {
-            chunk.hand_over(self.map.party().party, me);
+            let chunk = &map.entry(ticket.chunk)?.chunk;
+            chunk
+                .hand_over(self.map.party().party, self.member.me.party)
+                .map_err(|why| self.corrupt(why))?;
             Arc::new(Lease::of_ticket(self.member, map, region, &ticket, false))
         } else {
             self.member.adopt_shared(&ticket, &map, &region)?
         };
+        // The hold came first: whatever the generation is now, it stays.
+        if lease.chunk()?.generation() != ticket.generation {
+            let text = format!("a message in channel {:?} leads to reused memory", self.name());
+            return Err(Error::new(ErrorKind::Stale, text).named(self.name()));
+        }
         Ok(Received { ticket, lease })
     }
 
@@ -389,54 +391,61 @@ impl Core {
         &self,
         end: End,
         deadline: Option<Deadline>,
-        mut attempt: impl FnMut() -> Result<R, Option<Party>>,
+        mut attempt: impl FnMut() -> Option<R>,
     ) -> Option<R> {
         let spins = if allowed_cpus() > 1 { SPINS_MAX } else { 1 };
         loop {
             for _ in 0..spins {
-                if let Ok(answer) = attempt() {
+                if let Some(answer) = attempt() {
                     return Some(answer);
                 }
                 std::hint::spin_loop();
             }
             let key = self.signal(end).announce();
-            let busy = match attempt() {
-                Ok(answer) => return Some(answer),
-                Err(busy) => busy,
-            };
+            if let Some(answer) = attempt() {
+                return Some(answer);
+            }
             if deadline.is_some_and(Deadline::is_past) {
                 return None;
             }
             let before = now_ns();
             self.signal(end).sleep(key, deadline);
             if u128::from(now_ns() - before) >= SLICE.as_nanos() / 2 {
-                self.look_for_dead(busy);
+                self.look_for_dead();
             }
         }
     }
 
     /// For pollers, who never sleep: now and then asks whether the other side lives.
-    pub(crate) fn note_fruitless_poll(&self, busy: Option<Party>) {
-        if self.polls.fetch_add(1, Ordering::Relaxed) % POLLS_PER_LOOK != POLLS_PER_LOOK - 1
-            && busy.is_none()
-        {
+    pub(crate) fn note_fruitless_poll(&self) {
+        let polls = self.polls.load(Ordering::Relaxed).wrapping_add(1);
+        self.polls.store(polls, Ordering::Relaxed);
+        if !polls.is_multiple_of(POLLS_PER_LOOK) {
             return;
         }
         let now = now_ns();
         let before = self.looked_ns.load(Ordering::Relaxed);
         if u128::from(now.saturating_sub(before)) >= SLICE.as_nanos() {
             self.looked_ns.store(now, Ordering::Relaxed);
-            self.look_for_dead(busy);
+            self.look_for_dead();
         }
     }
 
     /// Reaps the members, and the party that is in the way, if they have died.
     #[cold]
-    fn look_for_dead(&self, busy: Option<Party>) {
-        let table = &self.map.table.control;
-        let members: Vec<Party> =
-            table.senders.iter().chain(table.receivers.iter()).chain(busy).collect();
-        for party in members {
+    fn look_for_dead(&self) {
+        let table = &self.map.table;
+        let receiving = match table.ring.next() {
+            Ok(Next::Pending(party)) => Some(party),
+            _ => None,
+        };
+        let sending = match table.ring.in_the_way() {
+            Some(Refused::Full(party)) => party,
+            _ => None,
+        };
+        let members = table.control.senders.iter().chain(table.control.receivers.iter());
+        let parties: Vec<Party> = members.chain(receiving).chain(sending).collect();
+        for party in parties {
             if self.member.is_dead(party) {
                 self.member.reap(party);
             }

@@ -1,11 +1,10 @@
 //! The receiving end.
 
-use super::core::{Core, End, NotReceived, Received};
+use super::core::{Core, End, NotReceived};
 use super::error::{RecvError, RecvTimeoutError, TryRecvError};
 use super::message::Message;
 use super::open_within;
 use crate::error::{Error, ErrorKind, Result};
-use crossdock_core::party::Party;
 use crossdock_sys::clock::Deadline;
 use std::fmt;
 use std::marker::PhantomData;
@@ -112,8 +111,8 @@ impl<M: Message> Receiver<M> {
     pub fn try_recv(&self) -> Result<M, TryRecvError> {
         match self.core.try_recv() {
             Ok(received) => M::from_received(received).map_err(TryRecvError::Failed),
-            Err(NotReceived::Empty(busy)) => {
-                self.core.note_fruitless_poll(busy);
+            Err(NotReceived::Empty) => {
+                self.core.note_fruitless_poll();
                 Err(TryRecvError::Empty)
             }
             Err(NotReceived::Disconnected) => Err(TryRecvError::Disconnected),
@@ -131,17 +130,15 @@ impl<M: Message> Receiver<M> {
     }
 
     fn recv_until(&self, deadline: Option<Deadline>) -> Result<M, RecvTimeoutError> {
-        let attempt = || -> Result<Result<Received, NotReceived>, Option<Party>> {
-            match self.core.try_recv() {
-                Err(NotReceived::Empty(busy)) => Err(busy),
-                other => Ok(other),
-            }
+        let attempt = || match self.core.try_recv() {
+            Err(NotReceived::Empty) => None,
+            other => Some(other),
         };
         match self.core.wait_for(End::Receiver, deadline, attempt) {
             Some(Ok(received)) => M::from_received(received).map_err(RecvTimeoutError::Failed),
             Some(Err(NotReceived::Disconnected)) => Err(RecvTimeoutError::Disconnected),
             Some(Err(NotReceived::Failed(error))) => Err(RecvTimeoutError::Failed(error)),
-            Some(Err(NotReceived::Empty(_))) | None => Err(RecvTimeoutError::Timeout),
+            Some(Err(NotReceived::Empty)) | None => Err(RecvTimeoutError::Timeout),
         }
     }
 

@@ -6,7 +6,6 @@ use super::message::Message;
 use super::open_within;
 use crate::array::{ArrayMut, IntoShape};
 use crate::error::{Error, ErrorKind, Result};
-use crossdock_core::party::Party;
 use crossdock_sys::clock::Deadline;
 use std::fmt;
 use std::marker::PhantomData;
@@ -129,8 +128,8 @@ impl<M: Message> Sender<M> {
         );
         match outcome {
             Ok(()) => Ok(()),
-            Err(NotSent::Full(busy)) => {
-                self.core.note_fruitless_poll(busy);
+            Err(NotSent::Full) => {
+                self.core.note_fruitless_poll();
                 Err(TrySendError::Full(M::from_raw(raw)))
             }
             Err(NotSent::Disconnected) => Err(TrySendError::Disconnected(M::from_raw(raw))),
@@ -157,11 +156,9 @@ impl<M: Message> Sender<M> {
             Ok(found) => found,
             Err(error) => return Err(SendTimeoutError::Failed(M::from_raw(raw), error)),
         };
-        let attempt = || -> Result<Result<(), NotSent>, Option<Party>> {
-            match self.core.try_send(&ticket, lease) {
-                Err(NotSent::Full(busy)) => Err(busy),
-                other => Ok(other),
-            }
+        let attempt = || match self.core.try_send(&ticket, lease) {
+            Err(NotSent::Full) => None,
+            other => Some(other),
         };
         match self.core.wait_for(End::Sender, deadline, attempt) {
             Some(Ok(())) => Ok(()),
@@ -171,7 +168,7 @@ impl<M: Message> Sender<M> {
             Some(Err(NotSent::Failed(error))) => {
                 Err(SendTimeoutError::Failed(M::from_raw(raw), error))
             }
-            Some(Err(NotSent::Full(_))) | None => Err(SendTimeoutError::Timeout(M::from_raw(raw))),
+            Some(Err(NotSent::Full)) | None => Err(SendTimeoutError::Timeout(M::from_raw(raw))),
         }
     }
 

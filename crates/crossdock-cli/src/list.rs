@@ -1,0 +1,48 @@
+//! `crossdock ls`: every name.
+
+use crate::failure::Result;
+use crate::output;
+use crate::shown::{self, EntryJson};
+use crate::units;
+use crossdock::registry::{self, Entry};
+
+/// List what is shared under a name
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Print JSON instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let entries = registry::list()?;
+    if args.json {
+        return output::print_json(&entries.iter().map(EntryJson::from).collect::<Vec<_>>());
+    }
+    if entries.is_empty() {
+        let path = registry::directory();
+        return output::print(&format!(
+            "nothing is shared in {} (CROSSDOCK_DIR names another directory)",
+            path.display()
+        ));
+    }
+    let head = ["name", "kind", "contents", "size", "state", "messages", "made by", "age"];
+    output::print(&output::table(&head, entries.iter().map(row).collect(), &[3, 5]))
+}
+
+fn row(entry: &Entry) -> Vec<String> {
+    let messages = entry.channel.as_ref().map_or_else(
+        || "-".to_owned(),
+        |channel| format!("{}/{}", channel.depth, channel.capacity),
+    );
+    vec![
+        entry.name.clone(),
+        entry.kind.to_string(),
+        shown::contents(entry),
+        units::bytes(entry.len_bytes),
+        shown::state(entry).to_owned(),
+        messages,
+        format!("pid {}", entry.creator_pid),
+        shown::age(entry.created),
+    ]
+}

@@ -1,0 +1,416 @@
+//! Models of the ring: every message arrives once, whole and in order, whoever dies wherever.
+//!
+//! Preemptions are bounded, in each test by the number there; everything else is explored. A thread
+//! that is to die does so before any one of its accesses to the ring, all of which are tried in turn;
+//! then it comes back as its own reaper, beside the survivors.
+#![cfg(loom)]
+
+mod loom_model;
+
+use crossdock_core::model::{Weakness, die_before, weaken};
+use crossdock_core::party::Party;
+use crossdock_core::ring::{Cursor, Next, Refused, Ring, Slot};
+use loom::sync::atomic::AtomicBool;
+use loom::sync::Mutex;
+use loom::thread;
+use loom_model::{check, party};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
+
+/// Who dies, if anybody does.
+const VICTIM: usize = 1;
+
+struct Memory {
+    head: Cursor,
+    tail: Cursor,
+    slots: Vec<Slot>,
+    /// Reapers take turns, as they do in a directory of names.
+    lock: Mutex<()>,
+}
+
+impl Memory {
+    fn new(capacity: usize) -> Arc<Self> {
+        let slots = (0..capacity).map(|_| Slot::new()).collect();
+        let (head, tail) = (Cursor::new(), Cursor::new());
+        Arc::new(Self { head, tail, slots, lock: Mutex::new(()) })
+    }
+
+    fn ring(&self) -> Ring<'_> {
+        Ring::new(&self.head, &self.tail, &self.slots).unwrap()
+    }
+
+    /// Reaps the victim; says what it had armed or taken.
+    fn reap(&self) -> Vec<u64> {
+        let _lock = self.lock.lock().unwrap();
+        self.reap_unlocked()
+    }
+
+    fn reap_unlocked(&self) -> Vec<u64> {
+        let mut found = Vec::new();
+        self.ring().reap(party(VICTIM), |payload| found.push(payload[0]));
+        found
+    }
+}
+
+/// Sends these messages in order until one does not fit, and says which it sent.
+fn send(ring: &Ring<'_>, me: Party, values: &[u64]) -> Vec<u64> {
+    let mut sent = Vec::new();
+    for value in values {
+        let claim = ring.claim(me).or_else(|_| {
+            thread::yield_now();
+            ring.claim(me)
+        });
+        match claim {
+            Ok(mut claim) => {
+                let payload = [*value, !*value];
+                ring.arm(&mut claim, &payload);
+                ring.publish(claim, &payload);
+                sent.push(*value);
+            }
+            Err(Refused::Full(_)) => break,
+            Err(Refused::Corrupt(why)) => panic!("{why}"),
+        }
+    }
+    sent
+}
+
+/// Looks `times` times for a message and adds what it receives to `received`.
+fn receive(ring: &Ring<'_>, me: Party, times: usize, received: &mut Vec<u64>) {
+    for _ in 0..times {
+        match ring.next().unwrap() {
+            Next::Ready(message) if ring.take(&message, me) => {
+                assert_eq!(
+                    message.payload[1], !message.payload[0],
+                    "broken: a taken message is not whole"
+                );
+                ring.finish(&message);
+                received.push(message.payload[0]);
+            }
+            Next::Ready(_) => {}
+            Next::Empty | Next::Pending(_) => thread::yield_now(),
+        }
+    }
+}
+
+/// Receives what is left and shows that every slot can be used again.
+fn drain(ring: &Ring<'_>, me: Party, received: &mut Vec<u64>) {
+    loop {
+        match ring.next().unwrap() {
+            Next::Empty => break,
+            Next::Ready(_) => receive(ring, me, 1, received),
+            Next::Pending(party) => panic!("broken: {party:?} holds everybody up"),
+        }
+    }
+    let fill = vec![99; ring.capacity()];
+    assert_eq!(send(ring, me, &fill), fill, "broken: a slot is lost");
+    let mut filled = Vec::new();
+    receive(ring, me, fill.len(), &mut filled);
+    assert_eq!(filled, fill);
+}
+
+#[track_caller]
+fn assert_in_order(received: &[u64], sender: u64) {
+    let of_sender: Vec<_> = received.iter().filter(|value| *value / 10 == sender).collect();
+    assert!(of_sender.is_sorted(), "broken: {received:?} overtake each other");
+}
+
+#[track_caller]
+fn assert_same(mut left: Vec<u64>, mut right: Vec<u64>) {
+    left.sort_unstable();
+    right.sort_unstable();
+    assert_eq!(left, right, "broken: a message is lost or doubled");
+}
+
+fn two_senders_and_a_receiver(capacity: usize, messages: u64) {
+    let memory = Memory::new(capacity);
+    let senders = [1, 2].map(|sender: u64| {
+        let memory = Arc::clone(&memory);
+        let values: Vec<_> = (sender * 10..).take(messages as usize).collect();
+        thread::spawn(move || send(&memory.ring(), party(sender as usize), &values))
+    });
+    let ring = memory.ring();
+    let mut received = Vec::new();
+    receive(&ring, party(3), 2, &mut received);
+    let sent = senders.into_iter().flat_map(|sender| sender.join().unwrap()).collect();
+    drain(&ring, party(3), &mut received);
+    assert_in_order(&received, 1);
+    assert_in_order(&received, 2);
+    assert_same(received, sent);
+}
+
+fn a_sender_and_two_receivers(capacity: usize, messages: u64) {
+    let memory = Memory::new(capacity);
+    let receivers = [1, 2].map(|receiver| {
+        let memory = Arc::clone(&memory);
+        thread::spawn(move || {
+            let mut received = Vec::new();
+            receive(&memory.ring(), party(receiver), 2, &mut received);
+            received
+        })
+    });
+    let ring = memory.ring();
+    let values: Vec<_> = (10..10 + messages).collect();
+    let sent = send(&ring, party(3), &values);
+    let mut received = Vec::new();
+    for receiver in receivers {
+        let some = receiver.join().unwrap();
+        assert_in_order(&some, 1);
+        received.extend(some);
+    }
+    drain(&ring, party(3), &mut received);
+    assert_same(received, sent);
+}
+
+/// What somebody looks at who does not take it is whole as well, if it is still there.
+fn an_onlooker(capacity: usize) {
+    let memory = Memory::new(capacity);
+    let sender = {
+        let memory = Arc::clone(&memory);
+        thread::spawn(move || {
+            let ring = memory.ring();
+            let sent = send(&ring, party(1), &[10]);
+            receive(&ring, party(1), 1, &mut Vec::new());
+            [sent, send(&ring, party(1), &[11])]
+        })
+    };
+    if let Next::Ready(message) = memory.ring().next().unwrap()
+        && memory.ring().is_current(&message)
+    {
+        assert_eq!(
+            message.payload[1], !message.payload[0],
+            "broken: a current message is not whole"
+        );
+    }
+    sender.join().unwrap();
+}
+
+/// Runs `model` with a death before every access in turn, until there are no more accesses.
+fn check_deaths(preemptions: usize, model: impl Fn(u32) -> bool + Copy + Send + Sync + 'static) {
+    use std::sync::atomic::AtomicBool;
+    for accesses in 0.. {
+        let has_died = std::sync::Arc::new(AtomicBool::new(false));
+        let seen = std::sync::Arc::clone(&has_died);
+        check(preemptions, move || {
+            seen.fetch_or(model(accesses), AcqRel);
+        });
+        if !has_died.load(Acquire) {
+            assert!(accesses > 0, "the model has no death in it");
+            return;
+        }
+    }
+}
+
+/// A sender dies. Returns whether it did.
+fn a_dying_sender(capacity: usize, accesses: u32, is_reaped: bool) -> bool {
+    let memory = Memory::new(capacity);
+    let is_dead = Arc::new(AtomicBool::new(false));
+    let victim = {
+        let (memory, is_dead) = (Arc::clone(&memory), Arc::clone(&is_dead));
+        thread::spawn(move || {
+            let ring = memory.ring();
+            let sent = die_before(accesses, || send(&ring, party(VICTIM), &[10]));
+            is_dead.store(sent.is_none(), Release);
+            let found = if sent.is_none() && is_reaped { memory.reap() } else { Vec::new() };
+            (sent, found)
+        })
+    };
+    let survivor = {
+        let memory = Arc::clone(&memory);
+        thread::spawn(move || send(&memory.ring(), party(2), &[20, 21]))
+    };
+    let ring = memory.ring();
+    let (mut received, mut found) = (Vec::new(), Vec::new());
+    receive(&ring, party(3), 2, &mut received);
+    if is_reaped && is_dead.load(Acquire) {
+        // A second reaper at the same time.
+        found = memory.reap();
+    }
+    receive(&ring, party(3), 1, &mut received);
+    let (sent, found_too) = victim.join().unwrap();
+    let mut expected = survivor.join().unwrap();
+    drain(&ring, party(3), &mut received);
+    assert_eq!(memory.reap(), [], "broken: something is left to reap");
+    found.extend(found_too);
+    assert!(!found.iter().any(|value| received.contains(value)), "broken: reaped and received");
+    assert_in_order(&received, 2);
+    match &sent {
+        Some(sent) => expected.extend(sent),
+        // It may have died after the commit.
+        None => expected.extend(received.contains(&10).then_some(10)),
+    }
+    assert_same(received, expected);
+    sent.is_none()
+}
+
+/// A receiver dies. Returns whether it did.
+fn a_dying_receiver(capacity: usize, accesses: u32) -> bool {
+    let memory = Memory::new(capacity);
+    let is_dead = Arc::new(AtomicBool::new(false));
+    let victim = {
+        let (memory, is_dead) = (Arc::clone(&memory), Arc::clone(&is_dead));
+        thread::spawn(move || {
+            let ring = memory.ring();
+            let mut received = Vec::new();
+            let end = die_before(accesses, || receive(&ring, party(VICTIM), 2, &mut received));
+            is_dead.store(end.is_none(), Release);
+            let found = if end.is_none() { memory.reap() } else { Vec::new() };
+            (end.is_none(), received, found)
+        })
+    };
+    let sender = {
+        let memory = Arc::clone(&memory);
+        thread::spawn(move || send(&memory.ring(), party(2), &[20, 21]))
+    };
+    let ring = memory.ring();
+    let (mut received, mut found) = (Vec::new(), Vec::new());
+    receive(&ring, party(3), 1, &mut received);
+    if is_dead.load(Acquire) {
+        found = memory.reap();
+    }
+    let (has_died, received_too, found_too) = victim.join().unwrap();
+    let sent = sender.join().unwrap();
+    drain(&ring, party(3), &mut received);
+    assert_eq!(memory.reap(), [], "broken: something is left to reap");
+    assert_in_order(&received, 2);
+    // Two reapers may find the same; whoever receives it is alone.
+    found.extend(found_too);
+    found.sort_unstable();
+    found.dedup();
+    received.extend(received_too);
+    received.extend(found);
+    assert_same(received, sent);
+    has_died
+}
+
+/// A sender dies and then its first reaper. Returns whether the reaper died.
+fn a_dying_reaper(sender_accesses: u32, reaper_accesses: u32) -> bool {
+    let memory = Memory::new(2);
+    let survivor = {
+        let memory = Arc::clone(&memory);
+        thread::spawn(move || send(&memory.ring(), party(2), &[20, 21]))
+    };
+    let ring = memory.ring();
+    let sent = die_before(sender_accesses, || send(&ring, party(VICTIM), &[10]));
+    assert_eq!(sent, None);
+    let mut found = Vec::new();
+    let end = die_before(reaper_accesses, || {
+        ring.reap(party(VICTIM), |payload| found.push(payload[0]));
+    });
+    found.extend(memory.reap());
+    let mut received = Vec::new();
+    receive(&ring, party(3), 1, &mut received);
+    let mut expected = survivor.join().unwrap();
+    drain(&ring, party(3), &mut received);
+    assert_eq!(memory.reap(), [], "broken: something is left to reap");
+    assert!(!found.iter().any(|value| received.contains(value)), "broken: reaped and received");
+    expected.extend(received.contains(&10).then_some(10));
+    assert_same(received, expected);
+    end.is_none()
+}
+
+#[test]
+fn two_senders_and_a_receiver_share_one_slot() {
+    check(3, || two_senders_and_a_receiver(1, 2));
+}
+
+#[test]
+fn two_senders_and_a_receiver_share_two_slots() {
+    check(3, || two_senders_and_a_receiver(2, 2));
+}
+
+#[test]
+fn a_sender_and_two_receivers_share_one_slot() {
+    check(3, || a_sender_and_two_receivers(1, 2));
+}
+
+#[test]
+fn a_sender_and_two_receivers_share_two_slots() {
+    check(2, || a_sender_and_two_receivers(2, 3));
+}
+
+#[test]
+fn an_onlooker_sees_whole_messages() {
+    check(4, || an_onlooker(1));
+}
+
+#[test]
+fn a_sender_dies_at_any_step_with_one_slot() {
+    check_deaths(2, |accesses| a_dying_sender(1, accesses, true));
+}
+
+#[test]
+fn a_sender_dies_at_any_step_with_two_slots() {
+    check_deaths(2, |accesses| a_dying_sender(2, accesses, true));
+}
+
+#[test]
+fn a_receiver_dies_at_any_step_with_one_slot() {
+    check_deaths(2, |accesses| a_dying_receiver(1, accesses));
+}
+
+#[test]
+fn a_receiver_dies_at_any_step_with_two_slots() {
+    check_deaths(2, |accesses| a_dying_receiver(2, accesses));
+}
+
+#[test]
+fn reapers_without_a_lock_do_the_ring_no_harm() {
+    check(3, || {
+        let memory = Memory::new(1);
+        let ring = memory.ring();
+        assert_eq!(die_before(6, || send(&ring, party(VICTIM), &[10])), None);
+        let reaper = {
+            let memory = Arc::clone(&memory);
+            thread::spawn(move || memory.reap_unlocked())
+        };
+        let survivor = {
+            let memory = Arc::clone(&memory);
+            thread::spawn(move || send(&memory.ring(), party(2), &[20, 21]))
+        };
+        memory.reap_unlocked();
+        let mut received = Vec::new();
+        receive(&ring, party(3), 2, &mut received);
+        reaper.join().unwrap();
+        let sent = survivor.join().unwrap();
+        drain(&ring, party(3), &mut received);
+        assert_in_order(&received, 2);
+        assert_same(received, sent);
+    });
+}
+
+#[test]
+fn a_reaper_dies_at_any_step() {
+    // Claimed, being written, armed.
+    for sender_accesses in [3, 4, 6] {
+        check_deaths(2, move |accesses| a_dying_reaper(sender_accesses, accesses));
+    }
+}
+
+// The models again, with a bug in them: each must be noticed.
+
+#[test]
+#[should_panic(expected = "broken")]
+fn a_publish_that_does_not_release_is_noticed() {
+    weaken(Weakness::Stores);
+    check(2, || two_senders_and_a_receiver(1, 2));
+}
+
+#[test]
+#[should_panic(expected = "broken")]
+fn a_look_that_does_not_acquire_is_noticed() {
+    weaken(Weakness::Loads);
+    check(2, || two_senders_and_a_receiver(1, 2));
+}
+
+#[test]
+#[should_panic(expected = "broken: a current message")]
+fn a_missing_fence_is_noticed() {
+    weaken(Weakness::Fences);
+    check(4, || an_onlooker(1));
+}
+
+#[test]
+#[should_panic(expected = "broken: Party(1) holds everybody up")]
+fn a_missing_reaper_is_noticed() {
+    check_deaths(2, |accesses| a_dying_sender(2, accesses, false));
+}

@@ -1,0 +1,150 @@
+//! The workers of a campaign: started, killed at random, started again, watched.
+
+use super::board::{Board, FIELDS, Row};
+use super::house::House;
+use super::{HANG_MAX, Violation, ensure};
+use std::process::{Child, ExitStatus};
+use std::time::{Duration, Instant};
+
+/// Number of the life that a worker is in: 0 from just before it is killed until the next life.
+pub(crate) const LIFE: usize = FIELDS - 1;
+/// Steps that a worker has made: stands still when it hangs.
+pub(crate) const STEPS: usize = FIELDS - 2;
+
+/// The arguments of a worker's role: worker and life.
+pub(crate) type RoleArgs<'a> = dyn Fn(usize, u64) -> Vec<String> + 'a;
+
+/// The workers.
+pub(crate) struct Crew<'a> {
+    house: &'a House,
+    pub(crate) board: Board,
+    args: Box<RoleArgs<'a>>,
+    workers: Vec<Worker>,
+    pub(crate) kills: u64,
+    pub(crate) leaves: u64,
+}
+
+struct Worker {
+    child: Child,
+    life: u64,
+    steps: u64,
+    moved: Instant,
+}
+
+impl<'a> Crew<'a> {
+    /// Starts `count` workers.
+    pub(crate) fn new(
+        house: &'a House,
+        count: usize,
+        args: Box<RoleArgs<'a>>,
+    ) -> Result<Self, Violation> {
+        let board = Board::open(&house.side())?;
+        for worker in 0..super::board::WORKERS_MAX {
+            (0..FIELDS).for_each(|field| board.set(Row::Worker(worker), field, 0));
+        }
+        board.set(Row::Controller, super::board::STOP, 0);
+        let mut crew = Self { house, board, args, workers: Vec::new(), kills: 0, leaves: 0 };
+        for worker in 0..count {
+            let worker = crew.start(worker, 1)?;
+            crew.workers.push(worker);
+        }
+        Ok(crew)
+    }
+
+    fn start(&self, worker: usize, life: u64) -> Result<Worker, Violation> {
+        self.board.set(Row::Worker(worker), LIFE, life);
+        let child = self.house.spawn(&(self.args)(worker, life))?;
+        let steps = self.board.get(Row::Worker(worker), STEPS);
+        Ok(Worker { child, life, steps, moved: Instant::now() })
+    }
+
+    /// Kills a worker and starts its next life.
+    pub(crate) fn kill(&mut self, worker: usize) -> Result<(), Violation> {
+        // First of all, so that whoever finds the number unchanged knows that the worker lived.
+        self.board.set(Row::Worker(worker), LIFE, 0);
+        // A worker that has just left on its own cannot be killed any more.
+        let _ = self.workers[worker].child.kill();
+        let status = self.workers[worker].child.wait()?;
+        if was_killed(status) {
+            self.kills += 1;
+        } else {
+            self.check_exit(worker, status)?;
+        }
+        let life = self.workers[worker].life + 1;
+        self.workers[worker] = self.start(worker, life)?;
+        Ok(())
+    }
+
+    /// Whether a worker has written the number of its present life into a field.
+    pub(crate) fn has_told_its_life(&self, worker: usize, field: usize) -> bool {
+        self.board.get(Row::Worker(worker), field) == self.workers[worker].life
+    }
+
+    /// Looks after the workers: who has left is started again, who hangs is a violation.
+    pub(crate) fn watch(&mut self) -> Result<(), Violation> {
+        for index in 0..self.workers.len() {
+            if let Some(status) = self.workers[index].child.try_wait()? {
+                self.board.set(Row::Worker(index), LIFE, 0);
+                self.check_exit(index, status)?;
+                let life = self.workers[index].life + 1;
+                self.workers[index] = self.start(index, life)?;
+            }
+            let steps = self.board.get(Row::Worker(index), STEPS);
+            let worker = &mut self.workers[index];
+            if steps != worker.steps {
+                (worker.steps, worker.moved) = (steps, Instant::now());
+            }
+            let still = worker.moved.elapsed();
+            ensure(still < HANG_MAX, || {
+                let wait = std::fs::read_to_string(format!("/proc/{}/wchan", worker.child.id()));
+                format!("worker {index} has not moved for {still:?} (it is in {wait:?})")
+            })?;
+        }
+        Ok(())
+    }
+
+    fn check_exit(&mut self, worker: usize, status: ExitStatus) -> Result<(), Violation> {
+        self.leaves += 1;
+        let life = self.workers[worker].life;
+        let reports = self.house.reports();
+        ensure(status.success() && reports.is_empty(), || {
+            format!("worker {worker} in its life {life} ended with {status}: {reports:?}")
+        })
+    }
+
+    /// Tells the workers to stop and waits for them.
+    pub(crate) fn stop(&mut self, within: Duration) -> Result<(), Violation> {
+        self.board.set(Row::Controller, super::board::STOP, 1);
+        let start = Instant::now();
+        for index in 0..self.workers.len() {
+            let status = loop {
+                if let Some(status) = self.workers[index].child.try_wait()? {
+                    break status;
+                }
+                ensure(start.elapsed() < within, || {
+                    format!("worker {index} did not stop within {within:?}")
+                })?;
+                std::thread::sleep(Duration::from_millis(2));
+            };
+            self.check_exit(index, status)?;
+        }
+        self.workers.clear();
+        let reports = self.house.reports();
+        ensure(reports.is_empty(), || format!("reported: {reports:?}"))
+    }
+}
+
+impl Drop for Crew<'_> {
+    fn drop(&mut self) {
+        for worker in &mut self.workers {
+            // Only after a violation; the children are this process's own.
+            let _ = worker.child.kill();
+            let _ = worker.child.wait();
+        }
+    }
+}
+
+fn was_killed(status: ExitStatus) -> bool {
+    use std::os::unix::process::ExitStatusExt;
+    status.signal() == Some(9)
+}

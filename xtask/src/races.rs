@@ -1,0 +1,127 @@
+//! `cargo xtask races`: create, open, unlink and kill on one name.
+//!
+//! Four workers attach to a name, look whether all who are attached share the same memory, and detach,
+//! while the controller kills them at random.
+
+pub(crate) mod worker;
+
+use crate::campaign::crew::Crew;
+use crate::campaign::house::House;
+use crate::campaign::rng::Rng;
+use crate::campaign::{Progress, Violation, ensure, fresh_seed};
+use std::process::ExitCode;
+use std::time::Duration;
+use worker::{ATTACHES, Act, BUSY, CHECKS, MADE, MAX_US};
+
+/// Attach to one name from four processes that are killed at random.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Fewer rounds: about 15 seconds.
+    #[arg(long)]
+    short: bool,
+    /// Only this part.
+    #[arg(long)]
+    part: Option<Act>,
+    /// Repeat the decisions of a run.
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+/// Workers on the one name.
+pub(crate) const WORKERS: usize = 4;
+/// A part that takes longer has failed.
+const PART_MAX: Duration = Duration::from_secs(900);
+
+/// One part of the campaign and how far it goes.
+struct Part {
+    act: Act,
+    attaches: u64,
+    kills: u64,
+    /// Mean time between two kills.
+    pace_us: u64,
+}
+
+const PARTS: [Part; 3] = [
+    Part { act: Act::Block, attaches: 900_000, kills: 1500, pace_us: 15_000 },
+    Part { act: Act::Mix, attaches: 200_000, kills: 500, pace_us: 15_000 },
+    Part { act: Act::Channel, attaches: 20_000, kills: 300, pace_us: 40_000 },
+];
+
+/// What a part came to.
+#[derive(Default)]
+struct Tally {
+    attaches: u64,
+    kills: u64,
+}
+
+pub(crate) fn run(args: Args) -> ExitCode {
+    let seed = args.seed.unwrap_or_else(fresh_seed);
+    let share = if args.short { 30 } else { 1 };
+    let mut total = Tally::default();
+    for part in PARTS.iter().filter(|part| args.part.is_none_or(|only| only == part.act)) {
+        match campaign(part, share, seed) {
+            Ok(tally) => {
+                total.attaches += tally.attaches;
+                total.kills += tally.kills;
+            }
+            Err(Violation(text)) => {
+                eprintln!("violation in races, {} (--seed {seed}): {text}", part.act);
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    println!(
+        "races: {} attaches, {} kills, 0 split-brains, 0 half-made names, 0 names left (seed {seed})",
+        total.attaches, total.kills
+    );
+    ExitCode::SUCCESS
+}
+
+fn campaign(part: &Part, share: u64, seed: u64) -> Result<Tally, Violation> {
+    let house = House::new(&format!("races-{}", part.act))?;
+    let side = house.side().to_string_lossy().into_owned();
+    let role = |worker: usize, life: u64| {
+        vec![
+            "races".to_owned(),
+            format!("--act={}", part.act),
+            format!("--side={side}"),
+            format!("--worker={worker}"),
+            format!("--life={life}"),
+            format!("--seed={seed}"),
+        ]
+    };
+    let mut crew = Crew::new(&house, WORKERS, Box::new(role))?;
+    let mut rng = Rng::new(seed);
+    let mut progress = Progress::new();
+    let (attaches, kills) = (part.attaches / share, part.kills / share);
+    loop {
+        let done = crew.board.sum(ATTACHES);
+        if done >= attaches && crew.kills >= kills {
+            break;
+        }
+        ensure(progress.elapsed() < PART_MAX, || {
+            format!("{done} attaches, {} kills after {PART_MAX:?}", crew.kills)
+        })?;
+        std::thread::sleep(Duration::from_micros(rng.below(part.pace_us * 2)));
+        crew.watch()?;
+        crew.kill(rng.below(WORKERS as u64) as usize)?;
+        progress.say(|| format!("{}: {done} attaches, {} kills", part.act, crew.kills));
+    }
+    crew.stop(Duration::from_secs(30))?;
+    let proof = house.prove_empty()?;
+    let tally = Tally { attaches: crew.board.sum(ATTACHES), kills: crew.kills };
+    println!(
+        "{:8} {} attaches, {} made, {} pairs compared, {} kills, {} leaves, {} busy, longest attach \
+         {:.1} ms, {:.0} s; {proof}",
+        part.act.to_string(),
+        tally.attaches,
+        crew.board.sum(MADE),
+        crew.board.sum(CHECKS),
+        tally.kills,
+        crew.leaves,
+        crew.board.sum(BUSY),
+        crew.board.max(MAX_US) as f64 / 1e3,
+        progress.elapsed().as_secs_f64(),
+    );
+    Ok(tally)
+}
