@@ -66,6 +66,11 @@ impl Bench {
         self.options.rounds.unwrap_or(if self.options.quick { quick } else { full }).max(1)
     }
 
+    /// Where crossdock keeps its names.
+    pub(crate) fn crossdock_dir(&self) -> PathBuf {
+        self.shm.join("crossdock")
+    }
+
     /// A name no other pair of this machine has.
     pub(crate) fn pair_id(&self) -> String {
         let number = self.next_pair.get();

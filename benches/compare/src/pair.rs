@@ -128,7 +128,7 @@ fn spawn(
         .arg("--shm")
         .arg(&bench.shm)
         .args(["--token", token])
-        .env("CROSSDOCK_DIR", bench.shm.join("crossdock"))
+        .env("CROSSDOCK_DIR", bench.crossdock_dir())
         .env("TMPDIR", &bench.dir);
     if let Some(cpu) = bench.cpus[usize::from(side == "b")] {
         command.args(["--cpu", &cpu.to_string()]);

@@ -148,12 +148,15 @@ impl Chunk {
             if old & from_bit != 0 && old & to_bit == 0 {
                 return Ok(());
             }
+            // Additions commute, so taking this one back leaves everybody else's bits as they were.
+            self.holders[to_word].fetch_sub(change, AcqRel);
             self.holders[to_word].fetch_or(from_bit | to_bit, AcqRel);
             return Err(WRONG);
         }
-        let old = self.holders[to_word].fetch_add(SET_ONE.wrapping_add(to_bit), AcqRel);
+        let change = SET_ONE.wrapping_add(to_bit);
+        let old = self.holders[to_word].fetch_add(change, AcqRel);
         if old & to_bit != 0 {
-            self.holders[to_word].fetch_or(to_bit, AcqRel);
+            self.holders[to_word].fetch_sub(change, AcqRel);
             return Err(WRONG);
         }
         self.holders[from_word].fetch_and(!from_bit, AcqRel);
@@ -224,8 +227,10 @@ mod tests {
         for (from, to) in [(0, 1), (0, 335), (5, 5)] {
             let chunk = Chunk::new();
             chunk.take(party(to));
+            chunk.take(party(4));
             assert!(chunk.hand_over(party(from), party(to)).is_err(), "{from} to {to}");
-            assert!(chunk.is_held_by(party(to)));
+            assert!(chunk.is_held_by(party(to)) && chunk.is_held_by(party(4)));
+            assert!(chunk.snapshot().unwrap().holders().count() <= 3, "nobody else appears");
         }
     }
 

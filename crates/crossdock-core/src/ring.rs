@@ -35,7 +35,7 @@
 use crate::Corrupt;
 use crate::party::Party;
 use crate::primitive::{AtomicU64, fence, spin_loop};
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
 /// Words of payload in a slot.
 pub const PAYLOAD_WORDS: usize = 15;
@@ -293,11 +293,21 @@ impl<'a> Ring<'a> {
         }
     }
 
-    /// Moves a cursor on by one if it is still where the caller saw it.
+    /// Moves a cursor on by one if it is still where the caller saw it. Sequentially consistent in
+    /// either case, for the sake of those who sleep until it moves (see [`Signal`](crate::signal::Signal)).
     #[inline]
     fn advance(&self, cursor: &Cursor, position: u64) {
         let next = self.after(position);
-        let _ = cursor.position.compare_exchange(position, next, AcqRel, Relaxed);
+        if cursor.position.compare_exchange(position, next, SeqCst, Relaxed).is_err() {
+            fence(SeqCst);
+        }
+    }
+
+    /// Before a last look at the queue ahead of a sleep: sees what was published before the cursors
+    /// were moved to where they are.
+    pub fn settle(&self) {
+        let _ = self.tail.position.load(Acquire);
+        let _ = self.head.position.load(Acquire);
     }
 
     /// Positions from `head` to `tail`, never more than there are slots.
@@ -551,12 +561,18 @@ impl<'a> Ring<'a> {
         true
     }
 
-    /// Is done with a taken message: the slot's next one can be taken.
+    /// Is done with a taken message: the slot's next one can be taken. (Its room has been free for
+    /// senders since it was taken.)
+    ///
+    /// Returns whether the head has come round to the slot meanwhile: then another receiver may be
+    /// asleep until just this.
     #[inline]
-    pub fn finish(&self, message: &Message) {
+    #[must_use]
+    pub fn finish(&self, message: &Message) -> bool {
         if let Some(slot) = self.slot(message.position) {
             slot.take.word.store(next_lap(message.position & LAP_MASK) | OPEN, Release);
         }
+        (self.head.position.load(Relaxed) ^ message.position) & INDEX_MASK == 0
     }
 
     /// Repairs what the dead party `dead` left: what it had not sent becomes holes, what it had taken is

@@ -8,8 +8,9 @@
 //! | 1 | sequence | somebody sleeps or is about to; a change advances the sequence and wakes |
 //!
 //! A sleeper sets the flag, looks again for what it waits for, and only then sleeps on the exact word
-//! it saw. A changer makes its change visible, then looks at the flag. Both put a sequentially
-//! consistent fence between their two steps, so one of them sees the other (Dekker's argument).
+//! it saw. A changer makes its change visible, then looks at the flag. One of them sees the other
+//! (Dekker's argument): the sleeper has a sequentially consistent fence between its steps, the changer
+//! a sequentially consistent change before a sequentially consistent look.
 //!
 //! # Owner death
 //!
@@ -56,7 +57,7 @@ impl Signal {
         let mut old = self.word.load(Relaxed);
         let new = loop {
             let new = old.wrapping_add(SEQUENCE_ONE) | SLEEPERS;
-            match self.word.compare_exchange_weak(old, new, AcqRel, Relaxed) {
+            match self.word.compare_exchange_weak(old, new, SeqCst, Relaxed) {
                 Ok(_) => break new,
                 Err(now) => old = now,
             }
@@ -74,19 +75,19 @@ impl Signal {
         wait(&self.word, key.0, until);
     }
 
-    /// Wakes one sleeper, if there is any, after the caller has made its change visible.
+    /// Wakes one sleeper, if there is any. The caller's last step was a sequentially consistent
+    /// read-modify-write of what sleepers look at, or a fence.
     #[inline]
     pub fn notify(&self) {
-        fence(SeqCst);
-        if self.word.load(Relaxed) & SLEEPERS != 0 {
+        if self.word.load(SeqCst) & SLEEPERS != 0 {
             self.notify_sleepers(false);
         }
     }
 
-    /// Wakes every sleeper, after the caller has made its change visible.
+    /// Wakes every sleeper, after any change.
     pub fn notify_all(&self) {
         fence(SeqCst);
-        if self.word.load(Relaxed) & SLEEPERS != 0 {
+        if self.word.load(SeqCst) & SLEEPERS != 0 {
             self.notify_sleepers(true);
         }
     }
@@ -119,6 +120,7 @@ mod tests {
     fn a_notification_between_announcing_and_sleeping_is_not_lost() {
         let signal = Signal::new();
         let key = signal.announce();
+        fence(SeqCst);
         signal.notify();
         // Would hang for ever if the sleep did not compare the word: no deadline, and the slice is
         // only there for the dead.

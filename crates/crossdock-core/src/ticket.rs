@@ -53,10 +53,13 @@ pub struct Ticket {
     pub ndim: u8,
     /// Extents; only the first `ndim` count, the others are 0.
     pub shape: [u64; NDIM_MAX],
+    /// Bytes of the array: the product of the extents and the size of an element.
+    pub len_bytes: u64,
 }
 
 impl Ticket {
     /// The words to send and how many of them count.
+    #[inline]
     #[must_use]
     pub fn to_words(&self) -> (Payload, usize) {
         let flag = |is_set: bool, flag: u64| if is_set { flag } else { 0 };
@@ -80,6 +83,7 @@ impl Ticket {
     /// # Errors
     ///
     /// [`Corrupt`] for words that [`Ticket::to_words`] cannot have made.
+    #[inline]
     pub fn from_words(words: &Payload) -> Result<Self, Corrupt> {
         let arena = PartyId::from_word(words[0]).ok_or(Corrupt("a ticket names no arena"))?;
         let meta = words[4];
@@ -92,7 +96,12 @@ impl Ticket {
         let mut shape = [0; NDIM_MAX];
         let axes = usize::from(ndim);
         shape[..axes].copy_from_slice(&words[SHAPE_WORD..SHAPE_WORD + axes]);
-        let ticket = Self {
+        let len_bytes = len_bytes(&shape[..axes], dtype)?;
+        let is_aligned = words[3] & (dtype.alignment() as u64 - 1) == 0;
+        if !is_aligned || len_bytes.checked_add(words[3]).is_none() {
+            return Err(Corrupt("a ticket's array is misaligned or has no end"));
+        }
+        Ok(Self {
             arena,
             region: (words[1] >> 32) as u32,
             chunk: words[1] as u32,
@@ -104,37 +113,27 @@ impl Ticket {
             is_unique: meta & UNIQUE != 0,
             ndim,
             shape,
-        };
-        let end = ticket.len_bytes()?.checked_add(ticket.offset_bytes);
-        if end.is_none() || !ticket.offset_bytes.is_multiple_of(dtype.alignment() as u64) {
-            return Err(Corrupt("a ticket's array is misaligned or has no end"));
-        }
-        Ok(ticket)
+            len_bytes,
+        })
     }
+}
 
-    /// Bytes of the array.
-    ///
-    /// # Errors
-    ///
-    /// [`Corrupt`] when the shape has more bytes than an address space.
-    pub fn len_bytes(&self) -> Result<u64, Corrupt> {
-        let axes = &self.shape[..usize::from(self.ndim).min(NDIM_MAX)];
-        // An extent of 0 makes the array empty, but the other extents must be sane as well.
-        let product = axes
-            .iter()
-            .try_fold(self.dtype.size() as u64, |bytes, extent| bytes.checked_mul((*extent).max(1)))
-            .filter(|bytes| i64::try_from(*bytes).is_ok())
+/// Bytes of an array with these extents.
+#[inline]
+fn len_bytes(extents: &[u64], dtype: DType) -> Result<u64, Corrupt> {
+    // An extent of 0 makes the array empty, but the other extents must be sane as well.
+    let mut bytes = dtype.size() as u64;
+    let mut is_empty = false;
+    for extent in extents {
+        is_empty |= *extent == 0;
+        bytes = bytes
+            .checked_mul((*extent).max(1))
             .ok_or(Corrupt("a ticket's shape has more elements than memory"))?;
-        Ok(if axes.contains(&0) { 0 } else { product })
     }
-
-    /// Whether both lead to the same generation of the same chunk.
-    #[must_use]
-    pub fn is_same_chunk(&self, other: &Self) -> bool {
-        self.arena == other.arena
-            && self.chunk == other.chunk
-            && self.generation == other.generation
+    if i64::try_from(bytes).is_err() {
+        return Err(Corrupt("a ticket's shape has more elements than memory"));
     }
+    Ok(if is_empty { 0 } else { bytes })
 }
 
 #[cfg(test)]
@@ -156,6 +155,7 @@ mod tests {
             is_unique: false,
             ndim: 3,
             shape: [2, 3, 4, 0, 0, 0, 0, 0],
+            len_bytes: 96,
         }
     }
 
@@ -167,6 +167,7 @@ mod tests {
         let mut flat = ticket();
         flat.ndim = 2;
         flat.shape[2] = 0;
+        flat.len_bytes = 24;
         let (words, used) = flat.to_words();
         assert_eq!(used, SHORT_WORDS);
         let mut short = [0; PAYLOAD_WORDS];
@@ -176,13 +177,11 @@ mod tests {
 
     #[test]
     fn empty_arrays_have_no_bytes_and_huge_ones_are_refused() {
-        let mut t = ticket();
-        t.shape[1] = 0;
-        assert_eq!(t.len_bytes(), Ok(0));
-        t.shape[1] = u64::MAX;
-        assert!(t.len_bytes().is_err());
-        t.shape[0] = 0;
-        assert!(t.len_bytes().is_err(), "an empty axis does not excuse a wild one");
+        assert_eq!(len_bytes(&[2, 3, 4], DType::F32), Ok(96));
+        assert_eq!(len_bytes(&[2, 0, 4], DType::F32), Ok(0));
+        assert!(len_bytes(&[2, u64::MAX, 4], DType::F32).is_err());
+        let wild_and_empty = len_bytes(&[0, u64::MAX, 4], DType::F32);
+        assert!(wild_and_empty.is_err(), "an empty axis does not excuse a wild one");
     }
 
     #[test]

@@ -11,7 +11,6 @@ use crossdock_core::model::{Weakness, die_before, weaken};
 use crossdock_core::party::Party;
 use crossdock_core::ring::{Cursor, Next, Refused, Ring, Slot};
 use loom::sync::atomic::AtomicBool;
-use loom::sync::Mutex;
 use loom::thread;
 use loom_model::{check, party};
 use std::sync::Arc;
@@ -24,31 +23,16 @@ struct Memory {
     head: Cursor,
     tail: Cursor,
     slots: Vec<Slot>,
-    /// Reapers take turns, as they do in a directory of names.
-    lock: Mutex<()>,
 }
 
 impl Memory {
     fn new(capacity: usize) -> Arc<Self> {
         let slots = (0..capacity).map(|_| Slot::new()).collect();
-        let (head, tail) = (Cursor::new(), Cursor::new());
-        Arc::new(Self { head, tail, slots, lock: Mutex::new(()) })
+        Arc::new(Self { head: Cursor::new(), tail: Cursor::new(), slots })
     }
 
     fn ring(&self) -> Ring<'_> {
         Ring::new(&self.head, &self.tail, &self.slots).unwrap()
-    }
-
-    /// Reaps the victim; says what it had armed or taken.
-    fn reap(&self) -> Vec<u64> {
-        let _lock = self.lock.lock().unwrap();
-        self.reap_unlocked()
-    }
-
-    fn reap_unlocked(&self) -> Vec<u64> {
-        let mut found = Vec::new();
-        self.ring().reap(party(VICTIM), |payload| found.push(payload[0]));
-        found
     }
 }
 
@@ -210,8 +194,10 @@ fn a_dying_sender(capacity: usize, accesses: u32, is_reaped: bool) -> bool {
             let ring = memory.ring();
             let sent = die_before(accesses, || send(&ring, party(VICTIM), &[10]));
             is_dead.store(sent.is_none(), Release);
-            let found = if sent.is_none() && is_reaped { memory.reap() } else { Vec::new() };
-            (sent, found)
+            if sent.is_none() && is_reaped {
+                ring.reap(party(VICTIM));
+            }
+            sent
         })
     };
     let survivor = {
@@ -219,27 +205,25 @@ fn a_dying_sender(capacity: usize, accesses: u32, is_reaped: bool) -> bool {
         thread::spawn(move || send(&memory.ring(), party(2), &[20, 21]))
     };
     let ring = memory.ring();
-    let (mut received, mut found) = (Vec::new(), Vec::new());
+    let mut received = Vec::new();
     receive(&ring, party(3), 2, &mut received);
     if is_reaped && is_dead.load(Acquire) {
         // A second reaper at the same time.
-        found = memory.reap();
+        ring.reap(party(VICTIM));
     }
     receive(&ring, party(3), 1, &mut received);
-    let (sent, found_too) = victim.join().unwrap();
+    let sent = victim.join().unwrap();
     let mut expected = survivor.join().unwrap();
     drain(&ring, party(3), &mut received);
-    assert_eq!(memory.reap(), [], "broken: something is left to reap");
-    found.extend(found_too);
-    assert!(!found.iter().any(|value| received.contains(value)), "broken: reaped and received");
+    assert!(!ring.reap(party(VICTIM)), "broken: something is left to reap");
     assert_in_order(&received, 2);
-    match &sent {
-        Some(sent) => expected.extend(sent),
-        // It may have died after the commit.
-        None => expected.extend(received.contains(&10).then_some(10)),
-    }
+    let has_died = sent.is_none();
+    // It may have died after the commit.
+    expected.extend(
+        sent.unwrap_or_else(|| received.iter().copied().find(|v| *v == 10).into_iter().collect()),
+    );
     assert_same(received, expected);
-    sent.is_none()
+    has_died
 }
 
 /// A receiver dies. Returns whether it did.
@@ -253,8 +237,10 @@ fn a_dying_receiver(capacity: usize, accesses: u32) -> bool {
             let mut received = Vec::new();
             let end = die_before(accesses, || receive(&ring, party(VICTIM), 2, &mut received));
             is_dead.store(end.is_none(), Release);
-            let found = if end.is_none() { memory.reap() } else { Vec::new() };
-            (end.is_none(), received, found)
+            if end.is_none() {
+                ring.reap(party(VICTIM));
+            }
+            (end.is_none(), received)
         })
     };
     let sender = {
@@ -262,48 +248,55 @@ fn a_dying_receiver(capacity: usize, accesses: u32) -> bool {
         thread::spawn(move || send(&memory.ring(), party(2), &[20, 21]))
     };
     let ring = memory.ring();
-    let (mut received, mut found) = (Vec::new(), Vec::new());
+    let mut received = Vec::new();
     receive(&ring, party(3), 1, &mut received);
     if is_dead.load(Acquire) {
-        found = memory.reap();
+        // A second reaper at the same time.
+        ring.reap(party(VICTIM));
     }
-    let (has_died, received_too, found_too) = victim.join().unwrap();
-    let sent = sender.join().unwrap();
+    let (has_died, received_too) = victim.join().unwrap();
+    let mut sent = sender.join().unwrap();
     drain(&ring, party(3), &mut received);
-    assert_eq!(memory.reap(), [], "broken: something is left to reap");
+    assert!(!ring.reap(party(VICTIM)), "broken: something is left to reap");
     assert_in_order(&received, 2);
-    // Two reapers may find the same; whoever receives it is alone.
-    found.extend(found_too);
-    found.sort_unstable();
-    found.dedup();
+    assert_in_order(&received_too, 2);
     received.extend(received_too);
-    received.extend(found);
+    if has_died && received.len() < sent.len() {
+        // It took one with it, and only one.
+        let lost = sent.iter().position(|value| !received.contains(value)).unwrap();
+        sent.remove(lost);
+    }
     assert_same(received, sent);
     has_died
 }
 
-/// A sender dies and then its first reaper. Returns whether the reaper died.
-fn a_dying_reaper(sender_accesses: u32, reaper_accesses: u32) -> bool {
+/// A sender and a receiver have died at one of their steps, and now their first reaper does. Returns
+/// whether it did.
+fn a_dying_reaper(sender_accesses: u32, receiver_accesses: u32, reaper_accesses: u32) -> bool {
     let memory = Memory::new(2);
+    let ring = memory.ring();
+    let victim = party(VICTIM);
+    assert_eq!(send(&ring, party(3), &[30]), [30]);
+    let mut received = Vec::new();
+    let end = die_before(receiver_accesses, || receive(&ring, victim, 1, &mut received));
+    assert_eq!((end, &*received), (None, &[][..]));
+    let sent = die_before(sender_accesses, || send(&ring, victim, &[10]));
+    assert_eq!(sent, None);
     let survivor = {
         let memory = Arc::clone(&memory);
         thread::spawn(move || send(&memory.ring(), party(2), &[20, 21]))
     };
-    let ring = memory.ring();
-    let sent = die_before(sender_accesses, || send(&ring, party(VICTIM), &[10]));
-    assert_eq!(sent, None);
-    let mut found = Vec::new();
-    let end = die_before(reaper_accesses, || {
-        ring.reap(party(VICTIM), |payload| found.push(payload[0]));
-    });
-    found.extend(memory.reap());
-    let mut received = Vec::new();
-    receive(&ring, party(3), 1, &mut received);
+    let end = die_before(reaper_accesses, || ring.reap(victim));
+    if end.is_none() {
+        ring.reap(victim);
+    }
+    receive(&ring, party(3), 2, &mut received);
     let mut expected = survivor.join().unwrap();
     drain(&ring, party(3), &mut received);
-    assert_eq!(memory.reap(), [], "broken: something is left to reap");
-    assert!(!found.iter().any(|value| received.contains(value)), "broken: reaped and received");
-    expected.extend(received.contains(&10).then_some(10));
+    assert!(!ring.reap(victim), "broken: something is left to reap");
+    // Either may have died on either side of its commit.
+    let optional = received.iter().copied().filter(|value| [10, 30].contains(value));
+    expected.extend(optional);
     assert_same(received, expected);
     end.is_none()
 }
@@ -354,35 +347,13 @@ fn a_receiver_dies_at_any_step_with_two_slots() {
 }
 
 #[test]
-fn reapers_without_a_lock_do_the_ring_no_harm() {
-    check(3, || {
-        let memory = Memory::new(1);
-        let ring = memory.ring();
-        assert_eq!(die_before(6, || send(&ring, party(VICTIM), &[10])), None);
-        let reaper = {
-            let memory = Arc::clone(&memory);
-            thread::spawn(move || memory.reap_unlocked())
-        };
-        let survivor = {
-            let memory = Arc::clone(&memory);
-            thread::spawn(move || send(&memory.ring(), party(2), &[20, 21]))
-        };
-        memory.reap_unlocked();
-        let mut received = Vec::new();
-        receive(&ring, party(3), 2, &mut received);
-        reaper.join().unwrap();
-        let sent = survivor.join().unwrap();
-        drain(&ring, party(3), &mut received);
-        assert_in_order(&received, 2);
-        assert_same(received, sent);
-    });
-}
-
-#[test]
 fn a_reaper_dies_at_any_step() {
-    // Claimed, being written, armed.
-    for sender_accesses in [3, 4, 6] {
-        check_deaths(2, move |accesses| a_dying_reaper(sender_accesses, accesses));
+    for receiver_accesses in LOOKING_TO_FINISHING {
+        for sender_accesses in CLAIMING_TO_PUBLISHING {
+            check_deaths(1, move |accesses| {
+                a_dying_reaper(sender_accesses, receiver_accesses, accesses)
+            });
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! A process joins when it first makes or receives an array, and leaves at its normal exit; if it dies,
 //! whoever notices puts right what it left ([`crate::reap`]).
+#![allow(unsafe_code, reason = "one pointer to a membership that is never freed")]
 
 use crate::arena::lease::Lease;
 use crate::arena::map::{ArenaMap, Region};
@@ -18,10 +19,12 @@ use crossdock_sys::process::{Liveness, ProcessId, Watch};
 use crossdock_sys::{exit, fork};
 use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-static CURRENT: Mutex<Option<&'static Member>> = Mutex::new(None);
+/// Who this process is now, and the one who was told so first.
+static CURRENT: AtomicPtr<Member> = AtomicPtr::new(std::ptr::null_mut());
+static JOINING: Mutex<()> = Mutex::new(());
 
 /// The membership of this process.
 #[derive(Debug)]
@@ -32,6 +35,8 @@ pub(crate) struct Member {
     generation: u64,
     own: OnceLock<OwnArena>,
     arenas: Mutex<HashMap<PartyId, Arc<ArenaMap>>>,
+    regions: Mutex<HashMap<(PartyId, u32), Arc<Region>>>,
+    retired_seen: Mutex<HashMap<PartyId, u64>>,
     /// Leases to which a ticket can lead that is not sole.
     shared: Mutex<HashMap<(PartyId, u32), Weak<Lease>>>,
     pub(crate) channels: Mutex<HashMap<u64, Weak<Core>>>,
@@ -41,20 +46,37 @@ pub(crate) struct Member {
 
 impl Member {
     /// The membership of this process; joins on first use. A forked child joins anew.
+    #[inline]
     pub(crate) fn current() -> Result<&'static Self> {
+        match Self::known() {
+            Some(member) if member.is_ours() => Ok(member),
+            _ => Self::join_once(),
+        }
+    }
+
+    /// The membership that this process or its parent last had.
+    #[inline]
+    fn known() -> Option<&'static Self> {
+        // SAFETY: the pointer is null or was leaked by `join_once`, so what it leads to lives for ever
+        // and is only ever shared.
+        unsafe { CURRENT.load(Ordering::Acquire).as_ref() }
+    }
+
+    #[cold]
+    fn join_once() -> Result<&'static Self> {
         fork::watch();
-        let mut current = CURRENT.lock();
-        if let Some(member) = *current
-            && member.is_ours()
-        {
+        let joining = JOINING.lock();
+        if let Some(member) = Self::known().filter(|member| member.is_ours()) {
             return Ok(member);
         }
-        let member: &'static Self = Box::leak(Box::new(Self::join()?));
-        if current.replace(member).is_none() {
+        let member = Box::leak(Box::new(Self::join()?));
+        let member: *mut Self = member;
+        if CURRENT.swap(member, Ordering::AcqRel).is_null() {
             // Room for an exit handler is only ever lacking when memory is.
             let _ = exit::at_exit(leave_at_exit);
         }
-        Ok(member)
+        drop(joining);
+        Self::known().ok_or_else(|| Error::new(ErrorKind::Io, "no membership"))
     }
 
     fn join() -> Result<Self> {
@@ -74,6 +96,8 @@ impl Member {
                 generation: fork::generation(),
                 own: OnceLock::new(),
                 arenas: Mutex::default(),
+                regions: Mutex::default(),
+                retired_seen: Mutex::default(),
                 shared: Mutex::default(),
                 channels: Mutex::default(),
                 watches: Mutex::default(),
@@ -117,11 +141,42 @@ impl Member {
         Ok(map)
     }
 
+    /// Any region of any arena, opened on first use and kept mapped.
+    pub(crate) fn region(&self, arena: PartyId, number: u32) -> Result<Arc<Region>> {
+        let map = self.arena(arena)?;
+        let mut regions = self.regions.lock();
+        let retired = map.table().control.retired();
+        if self.retired_seen.lock().insert(arena, retired).is_some_and(|seen| seen != retired) {
+            // Some region was given back: drop mappings of files that have gone.
+            regions.retain(|_, region| {
+                Arc::strong_count(region) > 1 || region.map.has_region(region.number)
+            });
+        }
+        if let Some(region) = regions.get(&(arena, number)) {
+            return Ok(Arc::clone(region));
+        }
+        regions.retain(|_, region| {
+            Arc::strong_count(region) > 1 || !region.map.table().control.is_orphan()
+        });
+        let region = Arc::new(Region::open(&map, number)?);
+        regions.insert((arena, number), Arc::clone(&region));
+        Ok(region)
+    }
+
+    /// Keeps a region that this process has made itself.
+    pub(crate) fn keep_region(&self, region: &Arc<Region>) {
+        self.regions.lock().insert((region.map.id, region.number), Arc::clone(region));
+    }
+
+    /// Forgets a region that this process has given back.
+    pub(crate) fn forget_region(&self, arena: PartyId, number: u32) {
+        self.regions.lock().remove(&(arena, number));
+    }
+
     /// The lease for a taken ticket that is not sole: there may be one already.
     pub(crate) fn adopt_shared(
         &'static self,
         ticket: &Ticket,
-        map: &Arc<ArenaMap>,
         region: &Arc<Region>,
     ) -> Result<Arc<Lease>> {
         let mut shared = self.shared.lock();
@@ -129,9 +184,9 @@ impl Member {
         if let Some(lease) = shared.get(&key).and_then(Weak::upgrade) {
             return Ok(lease);
         }
-        map.entry(ticket.chunk)?.chunk.take(self.me.party);
-        let lease =
-            Arc::new(Lease::of_ticket(self, Arc::clone(map), Arc::clone(region), ticket, true));
+        let entry = region.map.entry(ticket.chunk)?;
+        entry.chunk.take(self.me.party);
+        let lease = Arc::new(Lease::of_ticket(self, Arc::clone(region), entry, ticket, true));
         shared.insert(key, Arc::downgrade(&lease));
         Ok(lease)
     }
@@ -140,7 +195,7 @@ impl Member {
     pub(crate) fn share(&self, lease: &Arc<Lease>) {
         if !lease.is_shared.load(Ordering::Acquire) {
             let mut shared = self.shared.lock();
-            shared.insert((lease.map.id, lease.chunk), Arc::downgrade(lease));
+            shared.insert((lease.region.map.id, lease.chunk), Arc::downgrade(lease));
             lease.is_shared.store(true, Ordering::Release);
         }
     }
@@ -148,14 +203,12 @@ impl Member {
     /// Lets go of a shared lease that is being dropped, unless another has taken its place.
     pub(crate) fn release_shared(&self, lease: &Lease) {
         let mut shared = self.shared.lock();
-        let key = (lease.map.id, lease.chunk);
+        let key = (lease.region.map.id, lease.chunk);
         let is_replaced =
             shared.get(&key).is_some_and(|other| !std::ptr::eq(other.as_ptr(), lease));
         if !is_replaced {
             shared.remove(&key);
-            if let Ok(chunk) = lease.chunk() {
-                chunk.release(self.me.party);
-            }
+            lease.chunk().release(self.me.party);
         }
     }
 
@@ -269,9 +322,7 @@ fn too_many() -> Error {
 }
 
 extern "C" fn leave_at_exit() {
-    // A thread that is just joining holds the lock; then there is nothing to leave yet.
-    let Some(current) = CURRENT.try_lock() else { return };
-    if let Some(member) = *current
+    if let Some(member) = Member::known()
         && member.is_ours()
     {
         member.leave();

@@ -264,6 +264,7 @@ fn double_everything() {
     if plays("double_everything") {
         let rx = Receiver::<ArrayMut<i64>>::open_timeout("parts", WAIT).unwrap();
         let tx = Sender::<ArrayMut<i64>>::open_timeout("done", WAIT).unwrap();
+        say("ready");
         for mut part in &rx {
             part.iter_mut().for_each(|x| *x *= 2);
             tx.send(part).unwrap();
@@ -277,6 +278,7 @@ fn share_out_and_collect() {
     if plays("share_out_and_collect") {
         let tx = Sender::<ArrayMut<i64>>::create("parts", 16).unwrap();
         let rx = Receiver::<ArrayMut<i64>>::create("done", 16).unwrap();
+        await_cue();
         let array = ArrayMut::from_fn([1000, 7], |i| i as i64).unwrap();
         for part in array.chunks(13) {
             tx.send(part).unwrap();
@@ -296,6 +298,10 @@ fn workers_write_disjoint_parts_of_one_array_in_place() {
     let lab = Lab::new();
     let mut boss = lab.start("share_out_and_collect");
     let mut workers = [lab.start("double_everything"), lab.start("double_everything")];
+    for worker in &mut workers {
+        worker.expect("ready");
+    }
+    boss.cue();
     boss.expect("collected");
     for worker in &mut workers {
         worker.expect("done");

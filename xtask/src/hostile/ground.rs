@@ -72,7 +72,7 @@ impl Ground {
         };
         let text = error.to_string();
         println!("got {:?}\t{text}", error.kind());
-        let names = [NAME, &self.names.to_string_lossy(), "parties", "arena", "region", "array"];
+        let names = [NAME, &self.names.to_string_lossy(), "parties", "arena", "region", "block-"];
         ensure(error.name().is_some() || names.iter().any(|name| text.contains(*name)), || {
             format!("an error that names nothing: {error:?}")
         })

@@ -6,8 +6,9 @@ use crossdock::channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender};
 use crossdock::{Array, ArrayMut, Error, SharedBlock, registry};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -36,7 +37,7 @@ type Done = Result<(), Violation>;
 const WAIT: Duration = Duration::from_millis(50);
 /// How long after its limit a call may come back.
 const LATE_MAX: Duration = Duration::from_secs(5);
-const MUTATION: Duration = Duration::from_secs(1);
+const MUTATION: Duration = Duration::from_millis(1500);
 /// Bytes of the arrays that a holder sends.
 const HELD: [usize; 3] = [10, 5000, 200_000];
 
@@ -176,20 +177,79 @@ pub(crate) fn empty_posix(ground: &mut Ground) -> Done {
     Ok(fs::remove_file(format!("/dev/shm/{name}"))?)
 }
 
-/// Writes wild words into a channel while others send and receive.
-pub(crate) fn mutated(ground: &mut Ground) -> Done {
-    let keeper = Sender::<ArrayMut<u64>>::create(NAME, 8)?;
-    let file = open_file(ground, NAME)?;
-    let words = file.metadata()?.len() / 8;
-    let parts = ["send", "receive", "send", "receive"];
+pub(crate) fn mutated_channel(ground: &mut Ground) -> Done {
+    mutated(ground, |name| Ok(vec![name.to_owned()]))
+}
+
+pub(crate) fn mutated_arena(ground: &mut Ground) -> Done {
+    let names = ground.names.clone();
+    mutated(ground, |_| {
+        let entries = fs::read_dir(&names)?.filter_map(Result::ok);
+        let files = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        // The tables only: what is in a region is the arrays' own.
+        Ok(files
+            .filter(|name| name.starts_with(".arena.") && name.matches('.').count() == 3)
+            .collect())
+    })
+}
+
+pub(crate) fn mutated_parties(ground: &mut Ground) -> Done {
+    mutated(ground, |_| Ok(vec![".parties".to_owned()]))
+}
+
+/// Where the helpers find the name of the channel to use.
+fn round_file() -> PathBuf {
+    let names = std::env::var_os("CROSSDOCK_DIR").map(PathBuf::from).unwrap_or_default();
+    names.with_file_name("round")
+}
+
+/// Writes wild words into files while others send and receive through one channel after another.
+fn mutated(ground: &mut Ground, files: impl Fn(&str) -> io::Result<Vec<String>>) -> Done {
     let mut helpers = Vec::new();
-    for part in parts {
+    for part in ["send", "receive", "send", "receive"] {
         helpers.push(start(part, NAME)?);
     }
     let begin = Instant::now();
-    // The header is read when the file is opened only; what follows is in use.
-    let first = if ground.nth.is_multiple_of(2) { 32 } else { 96 };
-    while begin.elapsed() < MUTATION {
+    for round in 0_u64.. {
+        if begin.elapsed() > MUTATION {
+            break;
+        }
+        let name = format!("{NAME}-{round}");
+        // A directory whose table is damaged may refuse a channel; that is an answer, too.
+        let keeper = Sender::<ArrayMut<u64>>::create(&name, 8);
+        fs::write(round_file(), &name)?;
+        for file in files(&name)? {
+            if let Ok(file) = open_file(ground, &file) {
+                mutate(ground, &file)?;
+            }
+        }
+        drop(keeper);
+    }
+    for mut helper in helpers {
+        let status = loop {
+            if let Some(status) = helper.try_wait()? {
+                break status;
+            }
+            if begin.elapsed() > 2 * MUTATION + 2 * LATE_MAX {
+                end(helper)?;
+                return Err(Violation("a helper hangs".to_owned()));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        ensure(status.success(), || format!("a helper ended with {status}"))?;
+    }
+    ground.note(&Ok::<_, Error>(()))
+}
+
+/// Wild words in a file for a moment; half of them are put back as they were.
+fn mutate(ground: &mut Ground, file: &File) -> Done {
+    // The header is looked at when the file is opened, what follows all the time.
+    let first = if ground.rng.one_in(4) { 0 } else { 32 };
+    for _ in 0..40 {
+        let words = file.metadata()?.len() / 8;
+        if words <= first {
+            return Ok(());
+        }
         let place = 8 * (first + ground.rng.below(words - first));
         let mut word = [0; 8];
         file.read_exact_at(&mut word, place)?;
@@ -202,22 +262,11 @@ pub(crate) fn mutated(ground: &mut Ground) -> Done {
         };
         file.write_all_at(&new.to_le_bytes(), place)?;
         std::thread::sleep(Duration::from_micros(ground.rng.below(300)));
+        if ground.rng.one_in(2) {
+            file.write_all_at(&old.to_le_bytes(), place)?;
+        }
     }
-    drop(keeper);
-    for mut helper in helpers {
-        let status = loop {
-            if let Some(status) = helper.try_wait()? {
-                break status;
-            }
-            if begin.elapsed() > MUTATION * 2 + 2 * LATE_MAX {
-                end(helper)?;
-                return Err(Violation("a helper hangs".to_owned()));
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        };
-        ensure(status.success(), || format!("a helper ended with {status}"))?;
-    }
-    ground.note(&Ok::<_, Error>(()))
+    Ok(())
 }
 
 /// Repeats `turn` for the time of the mutation and says how often what came of it.
@@ -225,9 +274,10 @@ fn work(name: &str, turn: fn(&str) -> Result<&'static str, Error>) -> Done {
     println!("ready");
     let begin = Instant::now();
     let mut counts = BTreeMap::<String, u64>::new();
-    while begin.elapsed() < MUTATION * 2 {
+    while begin.elapsed() < MUTATION {
         let start = Instant::now();
-        let outcome = match turn(name) {
+        let channel = fs::read_to_string(round_file()).unwrap_or_else(|_| name.to_owned());
+        let outcome = match turn(&channel) {
             Ok(outcome) => outcome.to_owned(),
             Err(error) => format!("{:?}", error.kind()),
         };

@@ -81,8 +81,8 @@ const fn any(times: u64, row: Row) -> Row {
     Row { is_exact: false, times, ..row }
 }
 
-/// What damaged bytes may come to.
-const DAMAGED: &[&str] = &["Ok", "WrongKind", "WrongType", "WrongVersion", "Corrupt", "NoSpace"];
+/// What damaged bytes may come to: any error but one that only the operating system explains.
+const DAMAGED: &[&str] = &["Ok", "typed"];
 /// What opening and creating over a thing that is none of ours comes to.
 const FOREIGN: &[&str] = &["WrongKind"];
 const NO_SPACE: &[&str] = &["NoSpace"];
@@ -122,8 +122,10 @@ pub(crate) const ROWS: &[Row] = &[
     any(340, row("truncated table of parties", DAMAGED, live::truncated_parties)),
     any(100, row("scrambled table of parties", DAMAGED, live::scrambled_parties)),
     any(66, row("truncated arena", &["Ok", "Corrupt", "WrongKind"], live::truncated_arena)),
-    any(66, row("truncated region", &["Ok", "Corrupt"], live::truncated_region)),
-    any(12, row("live mutator of a channel", &["Ok"], live::mutated)),
+    any(66, row("truncated region", &["Ok", "Corrupt", "Stale"], live::truncated_region)),
+    any(4, row("live mutator: a channel", &["Ok"], live::mutated_channel)),
+    any(4, row("live mutator: an arena", &["Ok"], live::mutated_arena)),
+    any(4, row("live mutator: the table of parties", &["Ok"], live::mutated_parties)),
     row("plain POSIX name left by a killed maker", &["AlreadyExists", "Ok"], live::stale_posix),
     row("plain POSIX name, empty", &["Corrupt"], live::empty_posix),
     row("32 descriptors, many named arrays", &["Io"], space::few_descriptors),

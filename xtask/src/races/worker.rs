@@ -176,9 +176,14 @@ impl Worker {
     fn mix(&mut self) -> Result<(), Violation> {
         let start = Instant::now();
         let (found, allowed): (Result<bool, Error>, &[ErrorKind]) = match self.rng.below(9) {
-            0 => (SharedBlock::create("b", BLOCK_BYTES).map(check_block), &[ErrorKind::AlreadyExists]),
+            0 => (
+                SharedBlock::create("b", BLOCK_BYTES).map(check_block),
+                &[ErrorKind::AlreadyExists],
+            ),
             1 => (SharedBlock::open("b").map(check_block), &[ErrorKind::NotFound, ErrorKind::Busy]),
-            2 => (SharedBlock::open_or_create("b", BLOCK_BYTES).map(check_block), &[ErrorKind::Busy]),
+            2 => {
+                (SharedBlock::open_or_create("b", BLOCK_BYTES).map(check_block), &[ErrorKind::Busy])
+            }
             3 => (SharedBlock::unlink("b").map(|()| true), &[ErrorKind::NotFound]),
             4 => (self.create_array(), &[ErrorKind::AlreadyExists]),
             5 | 6 => (

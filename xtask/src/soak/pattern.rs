@@ -50,8 +50,7 @@ pub(crate) fn check(bytes: &[u8], array: u64, first: u64, rng: &mut Rng) -> Resu
     let look = |page: usize| {
         let found = &bytes[page * PAGE..bytes.len().min((page + 1) * PAGE)];
         let has_stamp = found.len() >= STAMP;
-        let is_stamp_right =
-            !has_stamp || found[..STAMP] == stamp(array, first + page as u64);
+        let is_stamp_right = !has_stamp || found[..STAMP] == stamp(array, first + page as u64);
         let from = if has_stamp { STAMP } else { 0 };
         if is_stamp_right && found[from..] == text[from..found.len()] {
             return Ok(());

@@ -3,10 +3,10 @@
 use super::WORKERS;
 use super::ledger::{Event, Key, Ledger, NO_NUMBER, any_queue, array_number};
 use super::pattern::{self, PAGE};
+use crate::campaign::Violation;
 use crate::campaign::board::{Board, Row};
 use crate::campaign::crew::STEPS;
 use crate::campaign::rng::Rng;
-use crate::campaign::Violation;
 use crossdock::channel::{Message, Receiver, RecvTimeoutError, SendTimeoutError, Sender};
 use crossdock::{Array, ArrayMut, arena};
 use std::path::PathBuf;
@@ -37,7 +37,9 @@ pub(crate) const DRAIN: usize = 1;
 
 /// How long a worker waits for a message, or for room.
 const WAIT: Duration = Duration::from_millis(20);
+/// Slots of a worker's own queues, and of those for all, where receivers compete for each one.
 const CAPACITY: usize = 4;
+const CAPACITY_ALL: usize = 1;
 /// Bytes in the arena of a worker beyond which it gives idle memory back and sends small arrays.
 const ARENA_BYTES_MAX: u64 = 1_000_000_000;
 const KEPT_MAX: usize = 6;
@@ -103,7 +105,8 @@ fn open_all<M: Message>(worker: usize, is_unique: bool) -> Result<Vec<Ends<M>>, 
     for pair in [worker, (worker + 1) % WORKERS, WORKERS] {
         let queue = 2 * pair as u64 + u64::from(is_unique);
         let name = format!("queue-{queue}");
-        let sender = Sender::open_or_create(&name, CAPACITY)?;
+        let capacity = if pair == WORKERS { CAPACITY_ALL } else { CAPACITY };
+        let sender = Sender::open_or_create(&name, capacity)?;
         let is_receiver = pair == worker || pair == WORKERS;
         let receiver = if is_receiver { Some(Receiver::open(&name)?) } else { None };
         all.push(Ends { queue, sender, receiver });
@@ -166,7 +169,12 @@ impl Worker {
         }
     }
 
-    fn send_unique(&mut self, array: ArrayMut<u8>, number: u64, page: u64) -> Result<(), Violation> {
+    fn send_unique(
+        &mut self,
+        array: ArrayMut<u8>,
+        number: u64,
+        page: u64,
+    ) -> Result<(), Violation> {
         let queue = any_queue(self.args.worker, true, &mut self.rng);
         let key = key_of(queue, &array, number, page);
         let ends = self.unique.iter().find(|ends| ends.queue == queue);
@@ -235,7 +243,12 @@ impl Worker {
     }
 
     /// Writes into an array that came, and keeps it or passes it on.
-    fn use_unique(&mut self, mut array: ArrayMut<u8>, number: u64, page: u64) -> Result<(), Violation> {
+    fn use_unique(
+        &mut self,
+        mut array: ArrayMut<u8>,
+        number: u64,
+        page: u64,
+    ) -> Result<(), Violation> {
         if self.rng.one_in(2) {
             return Ok(());
         }

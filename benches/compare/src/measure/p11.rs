@@ -30,11 +30,11 @@ struct Weight {
 fn run(bench: &Bench) -> Result<Vec<Row>> {
     let bar = bench.progress("P11", 2);
     bar.set_message("crossdock");
-    let ours = weigh(bench, "crossdock-stock", |_| vec![bench.shm.clone()])?;
+    let ours = weigh(bench, "crossdock-stock", |_| bench.crossdock_dir())?;
     bar.inc(1);
     bar.set_message("iceoryx2");
     let theirs = weigh(bench, "iceoryx2-stock", |pair| {
-        vec![Path::new("/dev/shm").join(iceoryx2::prefix(&pair.id))]
+        Path::new("/dev/shm").join(iceoryx2::prefix(&pair.id))
     })?;
     bar.finish_and_clear();
     let limit = (1.25 * ALIVE as f64 + MIB as f64) / ALIVE as f64;
@@ -61,7 +61,7 @@ fn row(subject: &str, bytes: u64) -> Row {
 }
 
 /// Brings the arrays into their places, then counts.
-fn weigh(bench: &Bench, role: &str, names: impl Fn(&Pair) -> Vec<PathBuf>) -> Result<Weight> {
+fn weigh(bench: &Bench, role: &str, prefix: impl Fn(&Pair) -> PathBuf) -> Result<Weight> {
     let mut pair = Pair::open(bench, role, BYTES)?;
     ask(&mut pair.a, "queue 1")?;
     if let Some(b) = &mut pair.b {
@@ -70,9 +70,7 @@ fn weigh(bench: &Bench, role: &str, names: impl Fn(&Pair) -> Vec<PathBuf>) -> Re
     ask(&mut pair.a, "queue 2")?;
     ask(&mut pair.a, "loan 1")?;
     let mut files = HashMap::new();
-    for name in names(&pair) {
-        add_named(&name, &mut files);
-    }
+    add_named(&prefix(&pair), &mut files);
     for pid in
         [Some(pair.a.pid()), pair.b.as_ref().map(crate::peer::Peer::pid)].into_iter().flatten()
     {

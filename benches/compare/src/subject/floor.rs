@@ -1,7 +1,6 @@
 //! The floors: what two processes and one shared page cost without any library.
 
-use std::fs::OpenOptions;
-use std::path::Path;
+use std::fs::{self, OpenOptions};
 use std::slice;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -45,7 +44,7 @@ struct Mapped {
 
 impl Mapped {
     fn open(place: &Place) -> Result<Self> {
-        let map = map(&place.shm.join(format!("{}.page", place.id)), PAGE)?;
+        let map = map(place, "page", PAGE)?;
         Ok(Self { map, side: place.side })
     }
 
@@ -149,7 +148,7 @@ struct Block {
 
 impl Block {
     fn open(place: &Place) -> Result<Self> {
-        let map = map(&place.shm.join(format!("{}.block", place.id)), place.bytes as u64)?;
+        let map = map(place, "block", place.bytes as u64)?;
         let futex = Futex { page: Mapped::open(place)?, seen: 0 };
         Ok(Self { futex, map, len: place.len(), seq: 0 })
     }
@@ -186,9 +185,15 @@ impl Carry for Block {
     }
 }
 
-fn map(path: &Path, bytes: u64) -> Result<MmapRaw> {
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+/// Maps a file of the pair; B, the last to open it, removes its name.
+fn map(place: &Place, kind: &str, bytes: u64) -> Result<MmapRaw> {
+    let path = place.shm.join(format!("{}.{kind}", place.id));
+    let file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
     file.set_len(bytes)?;
+    if place.side == Side::B {
+        fs::remove_file(path)?;
+    }
     Ok(MmapRaw::map_raw(&file)?)
 }
 

@@ -15,7 +15,9 @@ use std::time::Duration;
 use std::{env, hint, process, thread};
 
 const WARM_UP: u32 = 200;
-const AWAKE: u32 = 2_000;
+/// Many short bursts: in a long one, other programs want their turn.
+const BURSTS: u32 = 20;
+const AWAKE: u32 = 100;
 const ASLEEP: u32 = 100;
 const READINGS: u32 = 3;
 
@@ -39,11 +41,11 @@ pub(super) fn measure<T: Sample>(
 ) -> Result<(Ours, ArrayMut<T>)> {
     let there = format!("handoff-{}-there", process::id());
     let back = format!("handoff-{}-back", process::id());
-    let ends = Ends {
-        tx: Sender::<ArrayMut<T>>::create(&there, CAPACITY)?,
-        rx: Receiver::<ArrayMut<T>>::create(&back, CAPACITY)?,
-        limit: HOP_MAX + limit,
-    };
+    let ends = Ends::new(
+        Sender::<ArrayMut<T>>::create(&there, CAPACITY)?,
+        Receiver::<ArrayMut<T>>::create(&back, CAPACITY)?,
+        HOP_MAX + limit,
+    );
     let mut command = Command::new(env::current_exe().map_err(Failure::os("cannot find myself"))?);
     command.args(["consumer", "array", T::DTYPE.name(), &there, &back]);
     let mut consumer = Helper::start("the consumer", command, limit)?;
@@ -62,13 +64,17 @@ fn converse<T: Sample>(
     array: ArrayMut<T>,
 ) -> Result<(Ours, ArrayMut<T>)> {
     consumer.hear::<()>()?;
-    let (warm_up, array) = hops(consumer, ends, array, WARM_UP, Manner::Awake)?;
-    let (awake, array) = hops(consumer, ends, array, AWAKE, Manner::Awake)?;
-    let (asleep, array) = hops(consumer, ends, array, ASLEEP, Manner::Asleep)?;
+    let (warm_up, mut array) = hops(consumer, ends, array, WARM_UP, Manner::Awake)?;
+    let mut awake = Vec::new();
+    for _ in 0..BURSTS {
+        let burst;
+        (burst, array) = hops(consumer, ends, array, AWAKE, Manner::Awake)?;
+        awake.extend(burst);
+    }
+    let (asleep, mut array) = hops(consumer, ends, array, ASLEEP, Manner::Asleep)?;
 
     consumer.tell(&Request::Read { count: READINGS })?;
     consumer.hear::<()>()?;
-    let mut array = array;
     let mut gave_ns = Vec::new();
     for _ in 0..READINGS {
         gave_ns.push(now_ns());
@@ -123,10 +129,18 @@ pub(super) enum Manner {
 pub(super) struct Ends<T: Sample> {
     pub(super) tx: Sender<ArrayMut<T>>,
     pub(super) rx: Receiver<ArrayMut<T>>,
-    pub(super) limit: Duration,
+    limit: Duration,
+    /// Whether there is one CPU for both processes, so that who polls must let the other go on.
+    is_cpu_shared: bool,
 }
 
 impl<T: Sample> Ends<T> {
+    /// `limit` bounds every wait.
+    pub(super) fn new(tx: Sender<ArrayMut<T>>, rx: Receiver<ArrayMut<T>>, limit: Duration) -> Self {
+        let is_cpu_shared = thread::available_parallelism().is_ok_and(|cpus| cpus.get() == 1);
+        Self { tx, rx, limit, is_cpu_shared }
+    }
+
     /// Sends at a moment when the receiver is awake or asleep as wished; returns the moment.
     pub(super) fn send(&self, array: ArrayMut<T>, manner: Manner) -> Result<u64> {
         if manner == Manner::Asleep {
@@ -145,12 +159,11 @@ impl<T: Sample> Ends<T> {
     }
 
     fn poll(&self) -> Result<ArrayMut<T>> {
-        let is_alone = thread::available_parallelism().is_ok_and(|cpus| cpus.get() == 1);
         let deadline = Deadline::after(HOP_MAX);
         loop {
             for _ in 0..POLLS_PER_LOOK {
                 match self.rx.try_recv() {
-                    Err(TryRecvError::Empty) if is_alone => thread::yield_now(),
+                    Err(TryRecvError::Empty) if self.is_cpu_shared => thread::yield_now(),
                     Err(TryRecvError::Empty) => hint::spin_loop(),
                     other => return Ok(other?),
                 }

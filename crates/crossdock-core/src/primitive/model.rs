@@ -63,6 +63,15 @@ fn step() {
     }
 }
 
+/// Loom takes a sequentially consistent access for one that only acquires and releases. A fence behind
+/// an exchange is a little more than the real thing, but orders the sequentially consistent load that
+/// follows, as the real thing does.
+fn fence_if_sequential(order: Ordering) {
+    if order == Ordering::SeqCst {
+        fence(order);
+    }
+}
+
 fn weakened(order: Ordering, weakness: Weakness) -> Ordering {
     if WEAKNESS.get() == weakness { Ordering::Relaxed } else { order }
 }
@@ -103,6 +112,11 @@ macro_rules! atomic {
                 self.0.fetch_add(value, weakened(order, Weakness::Exchanges))
             }
 
+            pub(crate) fn fetch_sub(&self, value: $value, order: Ordering) -> $value {
+                step();
+                self.0.fetch_sub(value, weakened(order, Weakness::Exchanges))
+            }
+
             pub(crate) fn fetch_or(&self, value: $value, order: Ordering) -> $value {
                 step();
                 self.0.fetch_or(value, weakened(order, Weakness::Exchanges))
@@ -113,6 +127,11 @@ macro_rules! atomic {
                 self.0.fetch_and(value, weakened(order, Weakness::Exchanges))
             }
 
+            pub(crate) fn swap(&self, value: $value, order: Ordering) -> $value {
+                step();
+                self.0.swap(value, weakened(order, Weakness::Exchanges))
+            }
+
             pub(crate) fn compare_exchange(
                 &self,
                 old: $value,
@@ -121,7 +140,10 @@ macro_rules! atomic {
                 failure: Ordering,
             ) -> Result<$value, $value> {
                 step();
-                self.0.compare_exchange(old, new, weakened(success, Weakness::Exchanges), failure)
+                let order = weakened(success, Weakness::Exchanges);
+                let outcome = self.0.compare_exchange(old, new, order, failure);
+                fence_if_sequential(if outcome.is_ok() { success } else { failure });
+                outcome
             }
 
             pub(crate) fn compare_exchange_weak(

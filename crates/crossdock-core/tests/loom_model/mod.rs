@@ -21,6 +21,7 @@ pub(crate) fn check(preemptions: usize, model: impl Fn() + Send + Sync + 'static
     println!("{count} executions, {:.1} s", start.elapsed().as_secs_f64());
 }
 
+#[allow(dead_code, reason = "not every model has parties")]
 pub(crate) fn party(index: usize) -> Party {
     Party::new(index).unwrap()
 }

@@ -3,11 +3,12 @@
 //! Inside a process an ordinary `Arc` counts the handles; the chunk's bitmap is touched once, when the
 //! first handle appears and when the last one goes.
 
-use super::map::{ArenaMap, Region};
+use super::map::Region;
 use super::own::Handout;
 use crate::error::{Error, Result};
 use crate::member::Member;
 use crossdock_core::chunk::Chunk;
+use crossdock_core::layout::Entry;
 use crossdock_core::party::Party;
 use crossdock_core::ticket::Ticket;
 use std::sync::Arc;
@@ -19,14 +20,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 ///
 /// 1. While `is_held`, this process's bit is set in the chunk, so its memory is not handed out again.
 /// 2. There is at most one lease of a chunk in a process that is not being dropped.
-/// 3. If a ticket for the chunk exists that is not sole, the lease is shared: it stands in the member's
+/// 3. `entry` lies in the map that `region` keeps.
+/// 4. If a ticket for the chunk exists that is not sole, the lease is shared: it stands in the member's
 ///    table, where the taker of such a ticket finds it.
 #[derive(Debug)]
 pub(crate) struct Lease {
     pub(crate) member: &'static Member,
-    pub(crate) map: Arc<ArenaMap>,
     pub(crate) region: Arc<Region>,
-    pub(crate) region_number: u32,
+    entry: &'static Entry,
     pub(crate) chunk: u32,
     pub(crate) generation: u64,
     pub(crate) is_shared: AtomicBool,
@@ -36,18 +37,13 @@ pub(crate) struct Lease {
 
 impl Lease {
     /// A lease of a chunk that has just been allocated here.
-    pub(crate) fn of_handout(
-        member: &'static Member,
-        map: Arc<ArenaMap>,
-        handout: Handout,
-    ) -> Self {
+    pub(crate) fn of_handout(member: &'static Member, handout: Handout) -> Self {
         let piece = handout.piece;
         Self {
             member,
-            map,
             is_large: piece.bytes > super::class::CLASS_BYTES_MAX,
             region: piece.region,
-            region_number: piece.region_number,
+            entry: handout.entry,
             chunk: piece.chunk,
             generation: handout.generation,
             is_shared: AtomicBool::new(false),
@@ -58,16 +54,15 @@ impl Lease {
     /// A lease of a chunk whose hold a taken ticket has passed to this process.
     pub(crate) fn of_ticket(
         member: &'static Member,
-        map: Arc<ArenaMap>,
         region: Arc<Region>,
+        entry: &'static Entry,
         ticket: &Ticket,
         is_shared: bool,
     ) -> Self {
         Self {
             member,
-            map,
             region,
-            region_number: ticket.region,
+            entry,
             chunk: ticket.chunk,
             generation: ticket.generation,
             is_shared: AtomicBool::new(is_shared),
@@ -77,8 +72,9 @@ impl Lease {
     }
 
     /// The chunk's record.
-    pub(crate) fn chunk(&self) -> Result<&Chunk> {
-        Ok(&self.map.entry(self.chunk)?.chunk)
+    #[inline]
+    pub(crate) fn chunk(&self) -> &Chunk {
+        &self.entry.chunk
     }
 
     /// Whether this lease belongs to this process, not to a parent that forked it.
@@ -90,7 +86,7 @@ impl Lease {
     /// Whether this process is the only holder.
     pub(crate) fn is_alone(&self) -> bool {
         let me = self.member.me.party;
-        let Ok(chunk) = self.chunk() else { return false };
+        let chunk = self.chunk();
         if chunk.snapshot().is_some_and(|snapshot| snapshot.holds_alone(me)) {
             return true;
         }
@@ -118,7 +114,7 @@ impl Lease {
     }
 
     fn is_named_by(&self, ticket: &Ticket) -> bool {
-        ticket.arena == self.map.id
+        ticket.arena == self.region.map.id
             && ticket.chunk == self.chunk
             && ticket.generation == self.generation
     }
@@ -141,10 +137,10 @@ impl Drop for Lease {
         }
         if *self.is_shared.get_mut() {
             self.member.release_shared(self);
-        } else if let Ok(chunk) = self.chunk() {
-            chunk.release(self.member.me.party);
+        } else {
+            self.chunk().release(self.member.me.party);
         }
-        if self.map.table().control.is_orphan() {
+        if self.region.map.table().control.is_orphan() {
             self.member.clean_orphans();
         } else if self.is_large {
             self.member.limit_cache();

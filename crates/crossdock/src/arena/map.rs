@@ -10,7 +10,6 @@ use crossdock_core::layout::{ArenaTable, CHUNKS_MAX, Entry, arena_file_bytes};
 use crossdock_core::party::{Party, PartyId};
 use crossdock_sys::file;
 use crossdock_sys::map::{Access, Mapping};
-use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
@@ -34,16 +33,16 @@ pub(crate) struct ArenaMap {
     file: File,
     table: ArenaTable<'static>,
     known_bytes: AtomicU64,
-    regions: Mutex<HashMap<u32, Arc<Region>>>,
-    retired_seen: AtomicU64,
     _map: Mapping,
 }
 
 /// A region of an arena: one file of memory, mapped read-only or read-write as needed.
 #[derive(Debug)]
 pub(crate) struct Region {
-    namespace: Arc<Namespace>,
-    name: String,
+    /// The arena it belongs to.
+    pub(crate) map: Arc<ArenaMap>,
+    /// Its number there.
+    pub(crate) number: u32,
     /// Bytes of the file.
     pub(crate) len: u64,
     read_only: OnceLock<Mapping>,
@@ -124,8 +123,6 @@ impl ArenaMap {
             file,
             table,
             known_bytes: AtomicU64::new(known_bytes),
-            regions: Mutex::new(HashMap::new()),
-            retired_seen: AtomicU64::new(table.control.retired()),
             _map: map,
         })
     }
@@ -136,20 +133,27 @@ impl ArenaMap {
         &self.table
     }
 
-    /// The entry of a chunk, if the file has it.
+    /// The entry of a chunk, if the file has it. It lives as long as this map, which the caller keeps.
     #[inline]
-    pub(crate) fn entry(&self, chunk: u32) -> Result<&Entry> {
+    pub(crate) fn entry(&self, chunk: u32) -> Result<&'static Entry> {
         let end = arena_file_bytes(chunk as usize + 1);
         if end > self.known_bytes.load(Ordering::Relaxed) {
-            let now = file::status(&self.file)
-                .map_err(|error| Error::os("cannot look at an arena", error))?
-                .len;
-            self.known_bytes.store(now, Ordering::Relaxed);
-            if end > now {
-                return Err(Error::corrupt("an arena", "a ticket names a chunk that it lacks"));
-            }
+            self.look_for(end)?;
         }
         self.table.entry(chunk).map_err(|why| Error::corrupt("an arena", why))
+    }
+
+    /// Whether the file has `end` bytes by now.
+    #[cold]
+    fn look_for(&self, end: u64) -> Result<()> {
+        let now = file::status(&self.file)
+            .map_err(|error| Error::os("cannot look at an arena", error))?
+            .len;
+        self.known_bytes.store(now, Ordering::Relaxed);
+        if end > now {
+            return Err(Error::corrupt("an arena", "a ticket names a chunk that it lacks"));
+        }
+        Ok(())
     }
 
     /// Makes room for entry number `chunk`; only the owner does.
@@ -182,27 +186,13 @@ impl ArenaMap {
         held
     }
 
-    /// A region, opened on first use.
-    pub(crate) fn region(&self, region: u32) -> Result<Arc<Region>> {
-        let mut regions = self.regions.lock();
-        let retired = self.table.control.retired();
-        if self.retired_seen.swap(retired, Ordering::Relaxed) != retired {
-            // Some region was given back: drop mappings of files that have gone.
-            regions.retain(|_, region| {
-                Arc::strong_count(region) > 1
-                    || self.namespace.directory.inode_of(&region.name).is_some()
-            });
-        }
-        if let Some(region) = regions.get(&region) {
-            return Ok(Arc::clone(region));
-        }
-        let opened = Arc::new(Region::open(&self.namespace, region_name(self.id, region))?);
-        regions.insert(region, Arc::clone(&opened));
-        Ok(opened)
+    /// Whether a region still has its file.
+    pub(crate) fn has_region(&self, region: u32) -> bool {
+        self.namespace.directory.inode_of(&region_name(self.id, region)).is_some()
     }
 
     /// Makes a region of `bytes` bytes, all of whose memory is taken now; only the owner does.
-    pub(crate) fn create_region(&self, region: u32, bytes: u64) -> Result<Arc<Region>> {
+    pub(crate) fn create_region(self: &Arc<Self>, region: u32, bytes: u64) -> Result<Arc<Region>> {
         let name = region_name(self.id, region);
         let failed = |error| Error::os("cannot create a region", error);
         let file = file::unnamed(&self.namespace.directory, 0o600).map_err(failed)?;
@@ -212,18 +202,15 @@ impl ArenaMap {
             self.namespace.no_space("an array", bytes, error)
         })?;
         file::link(&file, &self.namespace.directory, &name).map_err(failed)?;
-        let created = Region::new(&self.namespace, name, bytes);
         let map = Mapping::new(&file, bytes as usize, Access::ReadWrite).map_err(failed)?;
-        let created = Arc::new(Region { read_write: OnceLock::from(map), ..created });
-        self.regions.lock().insert(region, Arc::clone(&created));
-        Ok(created)
+        let created = Region::new(self, region, bytes);
+        Ok(Arc::new(Region { read_write: OnceLock::from(map), ..created }))
     }
 
     /// Gives a region's memory back to the system at once; only the owner does, and only when nobody
     /// holds anything of it.
     pub(crate) fn remove_region(&self, region: u32) {
         let name = region_name(self.id, region);
-        self.regions.lock().remove(&region);
         if let Ok(file) = file::open(&self.namespace.directory, &name, true) {
             // Others may still have it mapped; the memory goes all the same.
             let _ = file::punch(&file);
@@ -258,16 +245,20 @@ pub(crate) fn chunk_is_held(chunk: &Chunk, is_wanted: impl Fn(&Chunk, Snapshot) 
 }
 
 impl Region {
-    fn new(namespace: &Arc<Namespace>, name: String, len: u64) -> Self {
-        let namespace = Arc::clone(namespace);
-        Self { namespace, name, len, read_only: OnceLock::new(), read_write: OnceLock::new() }
+    fn new(map: &Arc<ArenaMap>, number: u32, len: u64) -> Self {
+        let map = Arc::clone(map);
+        Self { map, number, len, read_only: OnceLock::new(), read_write: OnceLock::new() }
     }
 
-    fn open(namespace: &Arc<Namespace>, name: String) -> Result<Self> {
-        let file = open_region(namespace, &name, false)?;
+    /// Opens a region of another process's arena.
+    pub(crate) fn open(map: &Arc<ArenaMap>, number: u32) -> Result<Self> {
+        let file = open_region(map, number, false)?;
         let len =
             file::status(&file).map_err(|error| Error::os("cannot open a region", error))?.len;
-        let region = Self::new(namespace, name, len);
+        if len == 0 {
+            return Err(Error::corrupt("a region", "it has been cut to no bytes"));
+        }
+        let region = Self::new(map, number, len);
         region.map(&file, Access::ReadOnly)?;
         Ok(region)
     }
@@ -296,13 +287,14 @@ impl Region {
         {
             return Ok(map);
         }
-        let file = open_region(&self.namespace, &self.name, access == Access::ReadWrite)?;
+        let file = open_region(&self.map, self.number, access == Access::ReadWrite)?;
         self.map(&file, access)
     }
 }
 
-fn open_region(namespace: &Namespace, name: &str, writable: bool) -> Result<File> {
-    file::open(&namespace.directory, name, writable).map_err(|error| {
+fn open_region(map: &ArenaMap, number: u32, writable: bool) -> Result<File> {
+    let name = region_name(map.id, number);
+    file::open(&map.namespace.directory, &name, writable).map_err(|error| {
         if error.kind() == io::ErrorKind::NotFound {
             Error::new(ErrorKind::Stale, "an array's memory has been given back")
         } else {

@@ -10,7 +10,7 @@ use super::map::{ArenaMap, Region, chunk_is_held};
 use crate::error::{Error, ErrorKind, Result};
 use crate::member::Member;
 use crate::reap;
-use crossdock_core::layout::CHUNKS_MAX;
+use crossdock_core::layout::{CHUNKS_MAX, Entry};
 use crossdock_sys::map::Access;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -72,7 +72,6 @@ struct Queue {
 
 #[derive(Debug)]
 struct SmallRegion {
-    number: u32,
     region: Arc<Region>,
     used_bytes: u64,
 }
@@ -88,7 +87,6 @@ struct Counts {
 pub(crate) struct Piece {
     pub(crate) chunk: u32,
     pub(crate) region: Arc<Region>,
-    pub(crate) region_number: u32,
     pub(crate) offset_bytes: u64,
     pub(crate) bytes: u64,
 }
@@ -97,6 +95,7 @@ pub(crate) struct Piece {
 #[derive(Debug)]
 pub(crate) struct Handout {
     pub(crate) piece: Piece,
+    pub(crate) entry: &'static Entry,
     pub(crate) generation: u64,
     /// Whether the memory has never been used, and so is zero.
     pub(crate) is_fresh: bool,
@@ -142,10 +141,11 @@ impl OwnArena {
             Some(piece) => (piece, false),
             None => (self.grow(member, &mut state, bytes)?, true),
         };
-        let generation = self.map.entry(piece.chunk)?.chunk.recycle(member.me.party);
+        let entry = self.map.entry(piece.chunk)?;
+        let generation = entry.chunk.recycle(member.me.party);
         state.stats.fresh += u64::from(is_fresh);
         state.stats.recycled += u64::from(!is_fresh);
-        Ok(Handout { piece, generation, is_fresh })
+        Ok(Handout { piece, entry, generation, is_fresh })
     }
 
     fn reuse_in_class(
@@ -208,18 +208,18 @@ impl OwnArena {
     }
 
     fn grow(&self, member: &'static Member, state: &mut State, bytes: u64) -> Result<Piece> {
-        match self.add_piece(state, bytes) {
+        match self.add_piece(member, state, bytes) {
             Err(error) if error.kind() == ErrorKind::NoSpace => {
                 // Give back what can be given back, here and of the dead, and try once more.
                 self.trim_state(member, state, 0);
                 member.reap_everything();
-                self.add_piece(state, bytes)
+                self.add_piece(member, state, bytes)
             }
             other => other,
         }
     }
 
-    fn add_piece(&self, state: &mut State, bytes: u64) -> Result<Piece> {
+    fn add_piece(&self, member: &Member, state: &mut State, bytes: u64) -> Result<Piece> {
         let class = class_of(bytes);
         let bytes = class.map_or_else(|| whole_pages(bytes), class_bytes);
         let chunk = state.unused.last().copied().unwrap_or(state.entries);
@@ -229,18 +229,17 @@ impl OwnArena {
             return Err(Error::new(ErrorKind::LimitExceeded, text));
         }
         self.map.make_room(chunk)?;
-        let (number, region, offset_bytes) = if bytes < OWN_REGION_BYTES_MIN {
-            self.carve(state, bytes)?
+        let (region, offset_bytes) = if bytes < OWN_REGION_BYTES_MIN {
+            self.carve(member, state, bytes)?
         } else {
-            let (number, region) = self.new_region(state, bytes)?;
-            (number, region, 0)
+            (self.new_region(member, state, bytes)?, 0)
         };
-        self.map.entry(chunk)?.set_extent(number, offset_bytes, bytes);
+        self.map.entry(chunk)?.set_extent(region.number, offset_bytes, bytes);
         if state.unused.pop().is_none() {
             state.entries += 1;
             self.map.table().control.set_entries(state.entries);
         }
-        let piece = Piece { chunk, region, region_number: number, offset_bytes, bytes };
+        let piece = Piece { chunk, region, offset_bytes, bytes };
         match class {
             Some(class) => state.classes[class].pieces.push_back(piece.clone()),
             None => state.large.push(piece.clone()),
@@ -249,32 +248,33 @@ impl OwnArena {
     }
 
     /// Cuts a chunk off the region for small chunks.
-    fn carve(&self, state: &mut State, bytes: u64) -> Result<(u32, Arc<Region>, u64)> {
+    fn carve(&self, member: &Member, state: &mut State, bytes: u64) -> Result<(Arc<Region>, u64)> {
         let has_room =
             state.small.as_ref().is_some_and(|small| small.used_bytes + bytes <= small.region.len);
         if !has_room {
             let wanted = state.small_bytes_next.max(whole_pages(bytes));
-            let (number, region) = match self.new_region(state, wanted) {
+            let region = match self.new_region(member, state, wanted) {
                 // On a small file system a smaller step may still fit.
                 Err(error) if error.kind() == ErrorKind::NoSpace && wanted > whole_pages(bytes) => {
-                    self.new_region(state, whole_pages(bytes))?
+                    self.new_region(member, state, whole_pages(bytes))?
                 }
                 other => other?,
             };
             state.small_bytes_next = (state.small_bytes_next * 2).min(SMALL_REGION_BYTES_MAX);
-            state.small = Some(SmallRegion { number, region, used_bytes: 0 });
+            state.small = Some(SmallRegion { region, used_bytes: 0 });
         }
         let Some(small) = state.small.as_mut() else {
             return Err(Error::new(ErrorKind::NoSpace, "no region for small arrays"));
         };
         let offset_bytes = small.used_bytes;
         small.used_bytes += bytes;
-        Ok((small.number, Arc::clone(&small.region), offset_bytes))
+        Ok((Arc::clone(&small.region), offset_bytes))
     }
 
-    fn new_region(&self, state: &mut State, bytes: u64) -> Result<(u32, Arc<Region>)> {
+    fn new_region(&self, member: &Member, state: &mut State, bytes: u64) -> Result<Arc<Region>> {
         let number = state.regions;
         let region = self.map.create_region(number, bytes)?;
+        member.keep_region(&region);
         state.regions += 1;
         state.reserved_bytes += bytes;
         let map = region.mapping(Access::ReadWrite)?;
@@ -287,7 +287,7 @@ impl OwnArena {
             // pages come on first use instead.
             let _ = map.prefault(0..map.len());
         }
-        Ok((number, region))
+        Ok(region)
     }
 
     /// Gives back idle large chunks until at most `keep_bytes` of them are left.
@@ -303,7 +303,7 @@ impl OwnArena {
             idle_bytes += state.large[index].bytes;
             if idle_bytes > keep_bytes {
                 let piece = state.large.remove(index);
-                given_bytes += self.give_back(state, &piece);
+                given_bytes += self.give_back(member, state, &piece);
             }
         }
         if keep_bytes == 0 {
@@ -316,7 +316,7 @@ impl OwnArena {
                     if self.is_held(&piece, Some(member)) {
                         state.classes[class].pieces.push_back(piece);
                     } else {
-                        given_bytes += self.give_back(state, &piece);
+                        given_bytes += self.give_back(member, state, &piece);
                     }
                 }
             }
@@ -324,8 +324,9 @@ impl OwnArena {
         given_bytes
     }
 
-    fn give_back(&self, state: &mut State, piece: &Piece) -> u64 {
-        self.map.remove_region(piece.region_number);
+    fn give_back(&self, member: &Member, state: &mut State, piece: &Piece) -> u64 {
+        member.forget_region(self.map.id, piece.region.number);
+        self.map.remove_region(piece.region.number);
         state.unused.push(piece.chunk);
         state.reserved_bytes -= piece.bytes;
         piece.bytes
@@ -356,8 +357,8 @@ impl OwnArena {
         let mut seen = Vec::new();
         let mut huge_bytes = 0;
         for piece in pieces() {
-            if !seen.contains(&piece.region_number) {
-                seen.push(piece.region_number);
+            if !seen.contains(&piece.region.number) {
+                seen.push(piece.region.number);
                 let map = piece.region.mapping(Access::ReadWrite);
                 huge_bytes +=
                     map.ok().and_then(|map| map.usage().ok()).map_or(0, |usage| usage.huge_bytes);

@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering;
 ///
 /// # Invariants
 ///
-/// 1. The `shape.elements()` elements from `first` are inside memory that `backing` keeps mapped, and
+/// 1. The `elements` elements from `first` are inside memory that `backing` keeps mapped, and
 ///    `first` is aligned for them.
 /// 2. While an `ArrayMut` has them, no other handle in any process reaches any of these elements.
 ///    While an `Array` has them, nobody writes them.
@@ -26,6 +26,8 @@ use std::sync::atomic::Ordering;
 pub(crate) struct Raw {
     backing: Backing,
     first: NonNull<u8>,
+    /// `shape.elements()`.
+    elements: usize,
     shape: Shape,
     order: Order,
 }
@@ -47,13 +49,14 @@ impl Raw {
     ) -> Result<Self> {
         let member = Member::current()?;
         let own = member.own_arena()?;
-        let bytes = shape.elements() * size_of::<T>();
+        let elements = shape.elements();
+        let bytes = elements * size_of::<T>();
         let handout = own.allocate(member, bytes as u64)?;
         let is_fresh = handout.is_fresh;
         let offset_bytes = handout.piece.offset_bytes;
-        let lease = Arc::new(Lease::of_handout(member, Arc::clone(&own.map), handout));
+        let lease = Arc::new(Lease::of_handout(member, handout));
         let first = address::<T>(&lease, offset_bytes, bytes as u64, Access::ReadWrite)?;
-        let raw = Self { backing: Backing::Chunk(lease), first, shape, order };
+        let raw = Self { backing: Backing::Chunk(lease), first, elements, shape, order };
         // Memory that was never used is zero; a `bool` must not be anything but 0 or 1.
         if !is_fresh && (is_zeroed || T::IS_CHECKED) {
             super::zero(raw.first, bytes);
@@ -65,12 +68,12 @@ impl Raw {
     pub(crate) fn of_received<T: Element>(received: Received) -> Result<Self> {
         let Received { ticket, lease } = received;
         let access = if ticket.is_unique { Access::ReadWrite } else { Access::ReadOnly };
-        let shape = Shape::from_words(&ticket.shape, ticket.ndim, size_of::<T>())?;
-        let bytes = shape.elements() * size_of::<T>();
-        let first = address::<T>(&lease, ticket.offset_bytes, bytes as u64, access)?;
+        let shape = Shape::of_ticket(&ticket);
+        let elements = ticket.len_bytes as usize / size_of::<T>();
+        let first = address::<T>(&lease, ticket.offset_bytes, ticket.len_bytes, access)?;
         let order = if ticket.is_fortran { Order::F } else { Order::C };
-        let raw = Self { backing: Backing::Chunk(lease), first, shape, order };
-        super::check_values::<T>(raw.first, shape.elements())?;
+        let raw = Self { backing: Backing::Chunk(lease), first, elements, shape, order };
+        super::check_values::<T>(raw.first, elements)?;
         Ok(raw)
     }
 
@@ -83,8 +86,9 @@ impl Raw {
         if !first.addr().get().is_multiple_of(align_of::<T>()) {
             return Err(Error::corrupt("a named array", "its elements are misaligned"));
         }
-        super::check_values::<T>(first, shape.elements())?;
-        Ok(Self { backing: Backing::Named(Arc::new(named)), first, shape, order })
+        let elements = shape.elements();
+        super::check_values::<T>(first, elements)?;
+        Ok(Self { backing: Backing::Named(Arc::new(named)), first, elements, shape, order })
     }
 
     /// What travels when the array is handed over, and the hold behind it. The ticket is sole if this
@@ -106,8 +110,8 @@ impl Raw {
             lease.member.share(lease);
         }
         let ticket = Ticket {
-            arena: lease.map.id,
-            region: lease.region_number,
+            arena: lease.region.map.id,
+            region: lease.region.number,
             chunk: lease.chunk,
             generation: lease.generation,
             offset_bytes: self.offset_from(lease, base)?,
@@ -117,6 +121,7 @@ impl Raw {
             is_unique,
             ndim: self.shape.ndim(),
             shape: self.shape.to_words(),
+            len_bytes: (self.elements * size_of::<T>()) as u64,
         };
         Ok((ticket, lease))
     }
@@ -138,6 +143,13 @@ impl Raw {
             .ok_or_else(|| Error::corrupt("an array", "it lies outside its region"))
     }
 
+    /// Number of elements.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.elements
+    }
+
+    #[inline]
     pub(crate) fn first(&self) -> NonNull<u8> {
         self.first
     }
@@ -165,6 +177,7 @@ impl Raw {
     }
 
     pub(super) fn set_shape(&mut self, shape: Shape) {
+        self.elements = shape.elements();
         self.shape = shape;
     }
 
@@ -174,10 +187,10 @@ impl Raw {
     pub(super) fn rows<T: Element>(&self, start: usize, end: usize) -> Self {
         let axis = self.shape.slow_axis(self.order);
         let extent = self.shape.as_slice()[axis];
-        let row = self.shape.elements().checked_div(extent).unwrap_or(0) * size_of::<T>();
+        let row = self.elements.checked_div(extent).unwrap_or(0) * size_of::<T>();
         let mut part = self.clone();
         part.first = super::advance(self.first, start * row);
-        part.shape = self.shape.with_extent(axis, end - start);
+        part.set_shape(self.shape.with_extent(axis, end - start));
         part
     }
 

@@ -1,7 +1,7 @@
 //! Extents of arrays.
 
 use crate::error::{Error, ErrorKind, Result};
-use crossdock_core::ticket::NDIM_MAX;
+use crossdock_core::ticket::{NDIM_MAX, Ticket};
 
 /// Which axis varies fastest in memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -58,6 +58,7 @@ impl IntoShape for &Vec<usize> {
 
 impl Shape {
     /// Checks the number of axes and that elements of `size` bytes fit into an address space.
+    #[inline]
     pub(crate) fn new(extents: &[usize], size: usize) -> Result<Self> {
         if extents.is_empty() || extents.len() > NDIM_MAX {
             let text = format!("an array has 1 to {NDIM_MAX} axes, not {}", extents.len());
@@ -84,6 +85,13 @@ impl Shape {
         Self::new(&extents[..usize::from(ndim).min(NDIM_MAX)], size)
     }
 
+    /// The shape of a checked ticket.
+    #[inline]
+    pub(crate) fn of_ticket(ticket: &Ticket) -> Self {
+        Self { extents: ticket.shape.map(|extent| extent as usize), ndim: ticket.ndim }
+    }
+
+    #[inline]
     pub(crate) fn to_words(self) -> [u64; NDIM_MAX] {
         self.extents.map(|extent| extent as u64)
     }

@@ -201,7 +201,7 @@ impl<T: Element> Array<T> {
     /// Bytes of all elements.
     #[must_use]
     pub fn len_bytes(&self) -> usize {
-        self.raw.shape().elements() * size_of::<T>()
+        self.raw.len() * size_of::<T>()
     }
 
     /// A part along the axis that varies slowest, without copying: rows in C order, and along the last
@@ -237,7 +237,7 @@ impl<T: Element> Deref for Array<T> {
         let first = self.raw.first().cast::<T>().as_ptr();
         // SAFETY: by the invariants of `Raw` the elements are mapped, aligned, values of `T`, and nobody
         // writes them while this handle lives.
-        unsafe { std::slice::from_raw_parts(first, self.raw.shape().elements()) }
+        unsafe { std::slice::from_raw_parts(first, self.raw.len()) }
     }
 }
 

@@ -171,7 +171,7 @@ impl<T: Element> ArrayMut<T> {
     /// Bytes of all elements.
     #[must_use]
     pub fn len_bytes(&self) -> usize {
-        self.raw.shape().elements() * size_of::<T>()
+        self.raw.len() * size_of::<T>()
     }
 
     /// The same elements, in memory order, under another shape.
@@ -250,7 +250,7 @@ impl<T: Element> Deref for ArrayMut<T> {
         let first = self.raw.first().cast::<T>().as_ptr();
         // SAFETY: by the invariants of `Raw` the elements are mapped, aligned and values of `T`, and only
         // this handle reaches them.
-        unsafe { std::slice::from_raw_parts(first, self.raw.shape().elements()) }
+        unsafe { std::slice::from_raw_parts(first, self.raw.len()) }
     }
 }
 
@@ -259,7 +259,7 @@ impl<T: Element> DerefMut for ArrayMut<T> {
     fn deref_mut(&mut self) -> &mut [T] {
         let first = self.raw.first().cast::<T>().as_ptr();
         // SAFETY: as for `deref`; the memory is mapped writable, and the handle is borrowed mutably.
-        unsafe { std::slice::from_raw_parts_mut(first, self.raw.shape().elements()) }
+        unsafe { std::slice::from_raw_parts_mut(first, self.raw.len()) }
     }
 }
 

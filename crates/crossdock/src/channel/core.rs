@@ -8,8 +8,9 @@
 //! step leaves a slot that says what it was about to do.
 
 use super::map::ChannelMap;
+use super::recent::Recent;
 use crate::arena::lease::Lease;
-use crate::arena::map::{ArenaMap, Region};
+use crate::arena::map::Region;
 use crate::error::{Error, ErrorKind, Result};
 use crate::member::Member;
 use crate::named::{Draft, Named, Share};
@@ -18,7 +19,7 @@ use crate::reap;
 use crossdock_core::element::DType;
 use crossdock_core::header::{Header, Kind};
 use crossdock_core::layout::{Members, channel_bytes};
-use crossdock_core::party::{Party, PartyId};
+use crossdock_core::party::Party;
 use crossdock_core::ring::{CAPACITY_MAX, Message, Next, Refused};
 use crossdock_core::signal::{SLICE, Signal};
 use crossdock_core::ticket::Ticket;
@@ -64,20 +65,11 @@ pub(crate) struct Core {
     message: MessageType,
     /// Handles of this process: senders, receivers.
     handles: Mutex<[usize; 2]>,
-    recent: Mutex<Option<Recent>>,
+    recent: Recent,
     polls: AtomicU32,
     looked_ns: AtomicU64,
     /// Last: the name is given up after everything else.
     named: Named,
-}
-
-/// The arena and region of the last message, so that the next one from there need not look them up.
-#[derive(Debug)]
-struct Recent {
-    id: PartyId,
-    number: u32,
-    map: Arc<ArenaMap>,
-    region: Arc<Region>,
 }
 
 /// A ticket that has been taken, and the hold that came with it.
@@ -160,7 +152,7 @@ impl Core {
             map,
             message,
             handles: Mutex::new([0; 2]),
-            recent: Mutex::new(None),
+            recent: Recent::default(),
             polls: AtomicU32::new(0),
             looked_ns: AtomicU64::new(now_ns()),
             named,
@@ -256,7 +248,7 @@ impl Core {
         if self.members(End::Receiver).have_left() {
             return Err(NotSent::Disconnected);
         }
-        let chunk = lease.chunk().map_err(NotSent::Failed)?;
+        let chunk = lease.chunk();
         let me = self.member.me.party;
         let ring = &self.map.table.ring;
         let mut claim = match ring.claim(me) {
@@ -311,8 +303,8 @@ impl Core {
         let me = self.member.me.party;
         let found = Ticket::from_words(&message.payload)
             .map_err(|why| self.corrupt(why))
-            .and_then(|ticket| self.locate(&ticket).map(|(map, region)| (ticket, map, region)));
-        let (ticket, map, region) = match found {
+            .and_then(|ticket| self.locate(&ticket).map(|region| (ticket, region)));
+        let (ticket, region) = match found {
             Ok(found) => found,
             // Another receiver has taken it, and its bytes may have been anything.
             Err(_) if !ring.is_current(message) => return Ok(None),
@@ -322,8 +314,7 @@ impl Core {
                 if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Stale)
                     && ring.take(message, me)
                 {
-                    ring.finish(message);
-                    self.map.table.control.not_full.notify();
+                    self.finish(message);
                 }
                 return Err(error);
             }
@@ -331,58 +322,63 @@ impl Core {
         if !ring.take(message, me) {
             return Ok(None);
         }
-        let received = self.adopt(ticket, map, region);
-        ring.finish(message);
-        self.map.table.control.not_full.notify();
+        let received = self.adopt(ticket, region);
+        self.finish(message);
         received.map(Some)
+    }
+
+    /// Is done with a taken message, and wakes whom that may concern.
+    #[inline]
+    fn finish(&self, message: &Message) {
+        let is_awaited = self.map.table.ring.finish(message);
+        self.map.table.control.not_full.notify();
+        if is_awaited {
+            self.map.table.control.not_empty.notify_all();
+        }
     }
 
     /// Makes the hold behind a taken ticket this process's own.
     #[inline]
-    fn adopt(&self, ticket: Ticket, map: Arc<ArenaMap>, region: Arc<Region>) -> Result<Received> {
+    fn adopt(&self, ticket: Ticket, region: Arc<Region>) -> Result<Received> {
         let lease = if ticket.is_sole {
-            let chunk = &map.entry(ticket.chunk)?.chunk;
-            chunk
+            let entry = region.map.entry(ticket.chunk)?;
+            entry
+                .chunk
                 .hand_over(self.map.party().party, self.member.me.party)
                 .map_err(|why| self.corrupt(why))?;
-            Arc::new(Lease::of_ticket(self.member, map, region, &ticket, false))
+            Arc::new(Lease::of_ticket(self.member, region, entry, &ticket, false))
         } else {
-            self.member.adopt_shared(&ticket, &map, &region)?
+            self.member.adopt_shared(&ticket, &region)?
         };
         // The hold came first: whatever the generation is now, it stays.
-        if lease.chunk()?.generation() != ticket.generation {
+        if lease.chunk().generation() != ticket.generation {
             let text = format!("a message in channel {:?} leads to reused memory", self.name());
             return Err(Error::new(ErrorKind::Stale, text).named(self.name()));
         }
         Ok(Received { ticket, lease })
     }
 
-    /// The arena and the region of a ticket, mapped and long enough for it.
+    /// The region of a ticket, mapped and long enough for it.
     #[inline]
-    fn locate(&self, ticket: &Ticket) -> Result<(Arc<ArenaMap>, Arc<Region>)> {
+    fn locate(&self, ticket: &Ticket) -> Result<Arc<Region>> {
         if ticket.dtype != self.message.dtype || ticket.is_unique != self.message.is_unique {
             return Err(self.corrupt(crossdock_core::Corrupt("a message of another type")));
         }
-        let mut recent = self.recent.lock();
-        let is_recent = recent
-            .as_ref()
-            .is_some_and(|recent| recent.id == ticket.arena && recent.number == ticket.region);
-        if !is_recent {
-            let map = self.member.arena(ticket.arena)?;
-            let region = map.region(ticket.region)?;
-            map.entry(ticket.chunk)?;
-            *recent = Some(Recent { id: ticket.arena, number: ticket.region, map, region });
-        }
-        let Some(recent) = recent.as_ref() else {
-            return Err(Error::new(ErrorKind::Io, "no region"));
+        let region = match self.recent.region(ticket.arena, ticket.region) {
+            Some(region) => region,
+            None => {
+                let region = self.member.region(ticket.arena, ticket.region)?;
+                self.recent.remember(&region);
+                region
+            }
         };
-        let end = ticket.len_bytes().map_err(|why| self.corrupt(why))? + ticket.offset_bytes;
-        if end > recent.region.len {
+        region.map.entry(ticket.chunk)?;
+        if ticket.len_bytes + ticket.offset_bytes > region.len {
             return Err(self.corrupt(crossdock_core::Corrupt("an array beyond its region")));
         }
         let access = if ticket.is_unique { Access::ReadWrite } else { Access::ReadOnly };
-        recent.region.mapping(access)?;
-        Ok((Arc::clone(&recent.map), Arc::clone(&recent.region)))
+        region.mapping(access)?;
+        Ok(region)
     }
 
     /// Tries `attempt` until it has an answer or the time is over: first spinning, then asleep in
@@ -402,6 +398,7 @@ impl Core {
                 std::hint::spin_loop();
             }
             let key = self.signal(end).announce();
+            self.map.table.ring.settle();
             if let Some(answer) = attempt() {
                 return Some(answer);
             }

@@ -16,6 +16,7 @@ mod error;
 pub(crate) mod map;
 mod message;
 mod receiver;
+mod recent;
 mod sender;
 
 pub use error::{
