@@ -86,7 +86,7 @@ fn drain(ring: &Ring<'_>, me: Party, received: &mut Vec<u64>) {
         }
     }
     let fill = vec![99; ring.capacity()];
-    assert_eq!(send(ring, me, &fill), fill, "broken: a slot is lost");
+    assert_eq!(send(ring, me, &fill), fill, "broken: a slot of {ring:?} is lost");
     let mut filled = Vec::new();
     receive(ring, me, fill.len(), &mut filled);
     assert_eq!(filled, fill);
@@ -348,8 +348,10 @@ fn a_receiver_dies_at_any_step_with_two_slots() {
 
 #[test]
 fn a_reaper_dies_at_any_step() {
-    for receiver_accesses in LOOKING_TO_FINISHING {
-        for sender_accesses in CLAIMING_TO_PUBLISHING {
+    // Taken; taken and the head moved on.
+    for receiver_accesses in [11, 12] {
+        // Claimed, armed, sent.
+        for sender_accesses in [4, 7, 10] {
             check_deaths(1, move |accesses| {
                 a_dying_reaper(sender_accesses, receiver_accesses, accesses)
             });

@@ -1,4 +1,6 @@
-//! How many processors this process may use: spinning pays only with more than one.
+//! The processors: how many this process may use (spinning pays only with more than one), and hints
+//! about which cache lines will be needed.
+#![allow(unsafe_code, reason = "cache hints are intrinsics")]
 
 use std::sync::OnceLock;
 
@@ -9,4 +11,33 @@ pub fn allowed_cpus() -> usize {
         rustix::thread::sched_getaffinity(None)
             .map_or(1, |set| usize::try_from(set.count()).unwrap_or(1).max(1))
     })
+}
+
+/// Begins to fetch the cache line of `value` for writing, so that it travels once, not first for a load
+/// and then again for the store. Only a hint.
+#[inline]
+#[doc(alias = "prefetchw")]
+pub fn prefetch_write<T>(value: &T) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
+        // SAFETY: a prefetch has no effect but on caches, whatever the address.
+        unsafe { _mm_prefetch::<_MM_HINT_ET0>(std::ptr::from_ref(value).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = value;
+}
+
+/// Begins to fetch the cache line at `address` for reading. Only a hint.
+#[inline]
+#[doc(alias = "prefetch")]
+pub fn prefetch_read(address: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch has no effect but on caches, whatever the address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
 }

@@ -1,7 +1,7 @@
 //! Named blocks of raw shared memory.
 #![allow(unsafe_code, reason = "raw bytes are reached through raw pointers")]
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, human};
 use crate::named::{Draft, Named, Share, nothing};
 use crate::namespace::{Namespace, check_name};
 use crossdock_core::header::{HEADER_BYTES, Header, Kind, LEN_OFFSET, PERSISTENT, RESERVE_MAX};
@@ -507,7 +507,7 @@ impl BlockOptions {
         let draft = Draft { file, header };
         draft.write_header()?;
         let Draft { file, header } = draft;
-        self.map(&file, &header).map(|(map, len)| SharedBlock {
+        self.map(&file, &header, None).map(|(map, len)| SharedBlock {
             backing: Backing::Anonymous(file),
             map,
             data_offset: DATA_OFFSET as usize,
@@ -516,29 +516,46 @@ impl BlockOptions {
     }
 
     fn map_named(self, named: Named) -> Result<SharedBlock> {
-        let (map, len) = self.map(named.file(), &named.header)?;
+        let (map, len) = self.map(named.file(), &named.header, Some(named.name()))?;
         let data_offset = named.header.data_offset as usize;
         let known_len = AtomicU64::new(len);
         Ok(SharedBlock { backing: Backing::Named(named), map, data_offset, known_len })
     }
 
-    fn map(self, file: &File, header: &Header) -> Result<(Mapping, u64)> {
+    fn map(self, file: &File, header: &Header, name: Option<&str>) -> Result<(Mapping, u64)> {
         let len = usize::try_from(header.reserve).unwrap_or(usize::MAX);
-        let map = self.map_bytes(file, len, (header.data_offset + header.len) as usize)?;
+        let in_file = (header.data_offset + header.len) as usize;
+        let map = self.map_bytes(file, len, in_file, name)?;
         Ok((map, header.len))
     }
 
-    fn map_bytes(self, file: &File, len: usize, in_file: usize) -> Result<Mapping> {
+    fn map_bytes(
+        self,
+        file: &File,
+        len: usize,
+        in_file: usize,
+        name: Option<&str>,
+    ) -> Result<Mapping> {
+        let shown = name.unwrap_or("(anonymous)");
+
         let access = if self.is_read_only { Access::ReadOnly } else { Access::ReadWrite };
-        let map = Mapping::new(file, len.max(HEADER_BYTES), access)
-            .map_err(|error| Error::os("cannot map a block", error))?;
+        let map = Mapping::new(file, len.max(HEADER_BYTES), access).map_err(|error| {
+            let text = format!(
+                "cannot map block {shown:?} with {} of address space (see options().reserve and \
+                     `ulimit -v`)",
+                human(len as u64)
+            );
+            named_error(Error::os(text, error), name)
+        })?;
         if self.is_huge {
             // A kernel without huge pages for shared memory refuses; `stats` tells the truth.
             let _ = map.advise_huge();
         }
         if self.is_prefaulted {
-            map.prefault(0..in_file)
-                .map_err(|error| Error::os("cannot make the pages of a block present", error))?;
+            map.prefault(0..in_file).map_err(|error| {
+                let text = format!("cannot make the pages of block {shown:?} present");
+                named_error(Error::os(text, error), name)
+            })?;
         }
         Ok(map)
     }
@@ -582,7 +599,7 @@ impl BlockOptions {
 
     fn wrap_posix(self, file: File, name: &str, len: usize, is_maker: bool) -> Result<SharedBlock> {
         let reserve = usize::try_from(self.reserve_for(len as u64)).unwrap_or(usize::MAX);
-        let map = self.map_bytes(&file, reserve, len)?;
+        let map = self.map_bytes(&file, reserve, len, Some(name))?;
         fork::watch();
         let generation = fork::generation();
         Ok(SharedBlock {
@@ -591,6 +608,13 @@ impl BlockOptions {
             data_offset: 0,
             known_len: AtomicU64::new(len as u64),
         })
+    }
+}
+
+fn named_error(error: Error, name: Option<&str>) -> Error {
+    match name {
+        Some(name) => error.named(name),
+        None => error,
     }
 }
 

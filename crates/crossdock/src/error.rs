@@ -96,6 +96,8 @@ impl Error {
             | io::ErrorKind::OutOfMemory => ErrorKind::NoSpace,
             io::ErrorKind::InvalidData => ErrorKind::Corrupt,
             io::ErrorKind::Unsupported => ErrorKind::Unsupported,
+            io::ErrorKind::NotADirectory => ErrorKind::WrongKind,
+            _ if is_out_of_files(&source) => ErrorKind::LimitExceeded,
             _ => ErrorKind::Io,
         };
         let text = format!("{action}: {source}");
@@ -175,6 +177,11 @@ impl From<Error> for io::Error {
         };
         Self::new(kind, error)
     }
+}
+
+/// Whether the process or the system has no file descriptor left (`EMFILE`, `ENFILE`).
+fn is_out_of_files(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(23 | 24))
 }
 
 /// `bytes` for people: `61.0 MiB`.

@@ -276,7 +276,9 @@ fn work(name: &str, turn: fn(&str) -> Result<&'static str, Error>) -> Done {
     let mut counts = BTreeMap::<String, u64>::new();
     while begin.elapsed() < MUTATION {
         let start = Instant::now();
-        let channel = fs::read_to_string(round_file()).unwrap_or_else(|_| name.to_owned());
+        let channel = fs::read_to_string(round_file()).unwrap_or_default();
+        // It may just be being written.
+        let channel = if channel.is_empty() { name.to_owned() } else { channel };
         let outcome = match turn(&channel) {
             Ok(outcome) => outcome.to_owned(),
             Err(error) => format!("{:?}", error.kind()),

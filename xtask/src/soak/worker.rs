@@ -181,7 +181,7 @@ impl Worker {
         let sender = ends.map(|ends| ends.sender.clone()).ok_or_else(|| no_queue(queue))?;
         self.ledger.note(Event::Offer, key)?;
         let result = self.time(|| sender.send_timeout(array, WAIT));
-        self.finish_send(result, key, |array| Kept::Unique(array), page)
+        self.finish_send(result, key, Kept::Unique, page)
     }
 
     fn send_shared(&mut self, array: Array<u8>, number: u64, page: u64) -> Result<(), Violation> {

@@ -14,6 +14,8 @@ use crate::sum::sum;
 
 /// Arrays that a channel can hold.
 const CAPACITY: usize = 8;
+/// The same where bytes are counted, as P11 asks.
+const STOCK_CAPACITY: usize = 2;
 /// The other side is there already; its channels only have to be found.
 const OPEN_LIMIT: Duration = Duration::from_secs(5);
 
@@ -25,11 +27,11 @@ struct Ends {
 
 impl Ends {
     /// A creates both channels, B finds them.
-    fn open(place: &Place) -> Result<Self> {
+    fn open(place: &Place, capacity: usize) -> Result<Self> {
         let (ping, pong) = (format!("{}-ping", place.id), format!("{}-pong", place.id));
         Ok(if place.side == Side::A {
-            let sender = Sender::create(&ping, CAPACITY)?;
-            Self { sender, receiver: Receiver::create(&pong, CAPACITY)? }
+            let sender = Sender::create(&ping, capacity)?;
+            Self { sender, receiver: Receiver::create(&pong, capacity)? }
         } else {
             let receiver = Receiver::open_timeout(&ping, OPEN_LIMIT)?;
             Self { sender: Sender::open_timeout(&pong, OPEN_LIMIT)?, receiver }
@@ -214,27 +216,27 @@ impl Stock for Kept {
     }
 }
 
-fn ends(place: &Place, control: &Control) -> Result<Ends> {
-    let ends = Ends::open(place)?;
+fn ends(place: &Place, control: &Control, capacity: usize) -> Result<Ends> {
+    let ends = Ends::open(place, capacity)?;
     control.token("")?;
     Ok(ends)
 }
 
 /// Receiver polls; written and read.
 pub(crate) fn awake(place: &Place, control: &mut Control) -> Result<()> {
-    let loans = Loans { ends: ends(place, control)?, len: place.len(), polls: true };
+    let loans = Loans { ends: ends(place, control, CAPACITY)?, len: place.len(), polls: true };
     hops(control, place.side, loans)
 }
 
 /// Receiver sleeps; written and read.
 pub(crate) fn asleep(place: &Place, control: &mut Control) -> Result<()> {
-    let loans = Loans { ends: ends(place, control)?, len: place.len(), polls: false };
+    let loans = Loans { ends: ends(place, control, CAPACITY)?, len: place.len(), polls: false };
     hops(control, place.side, loans)
 }
 
 /// The same array to and fro; written and read.
 pub(crate) fn moved(place: &Place, control: &mut Control) -> Result<()> {
-    let ends = ends(place, control)?;
+    let ends = ends(place, control, CAPACITY)?;
     let array = match place.side {
         Side::A => Some(ends.sender.loan(place.len())?),
         Side::B => None,
@@ -244,13 +246,13 @@ pub(crate) fn moved(place: &Place, control: &mut Control) -> Result<()> {
 
 /// Receiver polls; the payload is not touched.
 pub(crate) fn handle(place: &Place, control: &mut Control) -> Result<()> {
-    let handles = Handles { ends: ends(place, control)?, len: place.len(), seq: 0 };
+    let handles = Handles { ends: ends(place, control, CAPACITY)?, len: place.len(), seq: 0 };
     hops(control, place.side, handles)
 }
 
 /// Whole arrays.
 pub(crate) fn carry(place: &Place, control: &mut Control) -> Result<()> {
-    let whole = Whole { ends: ends(place, control)?, len: place.len(), array: None };
+    let whole = Whole { ends: ends(place, control, CAPACITY)?, len: place.len(), array: None };
     carries(control, place.len(), whole)
 }
 
@@ -263,6 +265,7 @@ pub(crate) fn fill(place: &Place, control: &mut Control) -> Result<()> {
 
 /// Bytes are counted.
 pub(crate) fn stock(place: &Place, control: &mut Control) -> Result<()> {
-    let kept = Kept { ends: ends(place, control)?, len: place.len(), arrays: Vec::new() };
+    let kept =
+        Kept { ends: ends(place, control, STOCK_CAPACITY)?, len: place.len(), arrays: Vec::new() };
     stocks(control, kept)
 }

@@ -59,8 +59,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 fn arrays<T: Sample>(there: &str, back: &str) -> Result<()> {
-    let (rx, tx) = (Receiver::<ArrayMut<T>>::open(there)?, Sender::<ArrayMut<T>>::open(back)?);
-    let ends = Ends::new(tx, rx, PATIENCE);
+    let ends = Ends {
+        rx: Receiver::<ArrayMut<T>>::open(there)?,
+        tx: Sender::<ArrayMut<T>>::open(back)?,
+        limit: PATIENCE,
+    };
     answer(&())?;
     while let Some(request) = request()? {
         match request {

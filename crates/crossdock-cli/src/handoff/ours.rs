@@ -16,8 +16,10 @@ use std::{env, hint, process, thread};
 
 const WARM_UP: u32 = 200;
 /// Many short bursts: in a long one, other programs want their turn.
-const BURSTS: u32 = 20;
-const AWAKE: u32 = 100;
+const BURSTS: u32 = 200;
+const AWAKE: u32 = 10;
+/// On a machine that is so busy that the bursts take longer, there are fewer.
+const BURSTS_MAX: Duration = Duration::from_secs(2);
 const ASLEEP: u32 = 100;
 const READINGS: u32 = 3;
 
@@ -27,7 +29,8 @@ const CAPACITY: usize = 2;
 const HOP_MAX: Duration = Duration::from_secs(10);
 /// After so long the other process, which polls for some microseconds, has gone to sleep.
 const NAP: Duration = Duration::from_micros(300);
-const POLLS_PER_LOOK: u32 = 1 << 12;
+/// Polls, each about 20 ns, before others get their turn on this CPU.
+const POLLS_MAX: u32 = 200;
 
 pub(super) struct Ours {
     pub(super) timing: Timing,
@@ -41,11 +44,11 @@ pub(super) fn measure<T: Sample>(
 ) -> Result<(Ours, ArrayMut<T>)> {
     let there = format!("handoff-{}-there", process::id());
     let back = format!("handoff-{}-back", process::id());
-    let ends = Ends::new(
-        Sender::<ArrayMut<T>>::create(&there, CAPACITY)?,
-        Receiver::<ArrayMut<T>>::create(&back, CAPACITY)?,
-        HOP_MAX + limit,
-    );
+    let ends = Ends {
+        tx: Sender::<ArrayMut<T>>::create(&there, CAPACITY)?,
+        rx: Receiver::<ArrayMut<T>>::create(&back, CAPACITY)?,
+        limit: HOP_MAX + limit,
+    };
     let mut command = Command::new(env::current_exe().map_err(Failure::os("cannot find myself"))?);
     command.args(["consumer", "array", T::DTYPE.name(), &there, &back]);
     let mut consumer = Helper::start("the consumer", command, limit)?;
@@ -66,7 +69,11 @@ fn converse<T: Sample>(
     consumer.hear::<()>()?;
     let (warm_up, mut array) = hops(consumer, ends, array, WARM_UP, Manner::Awake)?;
     let mut awake = Vec::new();
+    let enough = Deadline::after(BURSTS_MAX);
     for _ in 0..BURSTS {
+        if enough.is_past() && !awake.is_empty() {
+            break;
+        }
         let burst;
         (burst, array) = hops(consumer, ends, array, AWAKE, Manner::Awake)?;
         awake.extend(burst);
@@ -104,6 +111,8 @@ fn hops<T: Sample>(
 ) -> Result<(Vec<u64>, ArrayMut<T>)> {
     consumer.tell(&Request::Hop { count, is_awake: manner == Manner::Awake })?;
     consumer.hear::<()>()?;
+    // Woken by a timer and not by the consumer, so that the scheduler finds a CPU for each.
+    thread::sleep(NAP);
     let mut here = Vec::with_capacity(count as usize);
     for _ in 0..count {
         let gave = ends.send(array, manner)?;
@@ -129,18 +138,10 @@ pub(super) enum Manner {
 pub(super) struct Ends<T: Sample> {
     pub(super) tx: Sender<ArrayMut<T>>,
     pub(super) rx: Receiver<ArrayMut<T>>,
-    limit: Duration,
-    /// Whether there is one CPU for both processes, so that who polls must let the other go on.
-    is_cpu_shared: bool,
+    pub(super) limit: Duration,
 }
 
 impl<T: Sample> Ends<T> {
-    /// `limit` bounds every wait.
-    pub(super) fn new(tx: Sender<ArrayMut<T>>, rx: Receiver<ArrayMut<T>>, limit: Duration) -> Self {
-        let is_cpu_shared = thread::available_parallelism().is_ok_and(|cpus| cpus.get() == 1);
-        Self { tx, rx, limit, is_cpu_shared }
-    }
-
     /// Sends at a moment when the receiver is awake or asleep as wished; returns the moment.
     pub(super) fn send(&self, array: ArrayMut<T>, manner: Manner) -> Result<u64> {
         if manner == Manner::Asleep {
@@ -159,16 +160,21 @@ impl<T: Sample> Ends<T> {
     }
 
     fn poll(&self) -> Result<ArrayMut<T>> {
-        let deadline = Deadline::after(HOP_MAX);
+        let mut polls = 0_u32;
+        let mut deadline = None;
         loop {
-            for _ in 0..POLLS_PER_LOOK {
-                match self.rx.try_recv() {
-                    Err(TryRecvError::Empty) if self.is_cpu_shared => thread::yield_now(),
-                    Err(TryRecvError::Empty) => hint::spin_loop(),
-                    other => return Ok(other?),
-                }
+            match self.rx.try_recv() {
+                Err(TryRecvError::Empty) => {}
+                other => return Ok(other?),
             }
-            if deadline.is_past() {
+            polls = polls.wrapping_add(1);
+            if polls < POLLS_MAX {
+                hint::spin_loop();
+                continue;
+            }
+            // The other process may have been put on this very CPU.
+            thread::yield_now();
+            if deadline.get_or_insert_with(|| Deadline::after(HOP_MAX)).is_past() {
                 let text = format!("the array did not arrive within {HOP_MAX:?}");
                 return Err(Failure::Helper(text));
             }

@@ -6,6 +6,7 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::Ordering;
 
@@ -88,8 +89,13 @@ pub(crate) fn spin_loop() {}
 
 macro_rules! atomic {
     ($name:ident, $value:ty) => {
-        #[derive(Debug)]
         pub(crate) struct $name(loom::sync::atomic::$name);
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:#x}", self.0.load(Ordering::Relaxed))
+            }
+        }
 
         #[allow(dead_code, reason = "both have the same methods")]
         impl $name {

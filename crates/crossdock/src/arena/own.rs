@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::member::Member;
 use crate::reap;
 use crossdock_core::layout::{CHUNKS_MAX, Entry};
+use crossdock_sys::cpu::prefetch_write;
 use crossdock_sys::map::Access;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -190,6 +191,8 @@ impl OwnArena {
     /// hold it, and has those that do not any more let go.
     fn is_held(&self, piece: &Piece, member: Option<&'static Member>) -> bool {
         let Ok(entry) = self.map.entry(piece.chunk) else { return true };
+        // If nobody holds it, its next taker will be this process.
+        prefetch_write(entry);
         chunk_is_held(&entry.chunk, |chunk, snapshot| {
             let Some(member) = member else { return true };
             if snapshot.holds(member.me.party) {

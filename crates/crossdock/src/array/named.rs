@@ -7,6 +7,7 @@ use crate::namespace::{Namespace, check_name, retry};
 use crossdock_core::element::{DType, Element};
 use crossdock_core::header::{HEADER_BYTES, Header, Kind};
 use crossdock_sys::map::{Access, Mapping};
+use std::fs::File;
 use std::ptr::NonNull;
 
 /// An array's file, named and mapped.
@@ -39,7 +40,7 @@ impl NamedArray {
             header.shape = shape.to_words();
             header.is_fortran = order == Order::F;
             let draft = Draft::new(namespace, &format!("array {name:?}"), header, 0o600)?;
-            let map = map(&draft.file, &draft.header, Access::ReadWrite)?;
+            let map = map(&draft.file, &draft.header, Access::ReadWrite, name)?;
             // The pages come one by one on an older kernel; they are reserved in any case.
             let _ = map.prefault(0..map.len());
             fill(first(&map)?, elements);
@@ -63,7 +64,7 @@ impl NamedArray {
             return Err(Error::new(ErrorKind::WrongType, text).named(name));
         }
         let access = if is_alone { Access::ReadWrite } else { Access::ReadOnly };
-        let map = map(named.file(), &named.header, access)?;
+        let map = map(named.file(), &named.header, access, name)?;
         Ok(Self { named, map })
     }
 
@@ -84,10 +85,11 @@ impl NamedArray {
     }
 }
 
-fn map(file: &std::fs::File, header: &Header, access: Access) -> Result<Mapping> {
+fn map(file: &File, header: &Header, access: Access, name: &str) -> Result<Mapping> {
     // The header has been checked against the length of the file.
     let bytes = (header.data_offset + header.len) as usize;
-    Mapping::new(file, bytes, access).map_err(|error| Error::os("cannot map an array", error))
+    Mapping::new(file, bytes, access)
+        .map_err(|error| Error::os(format_args!("cannot map array {name:?}"), error).named(name))
 }
 
 fn first(map: &Mapping) -> Result<NonNull<u8>> {

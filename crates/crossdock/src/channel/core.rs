@@ -24,7 +24,7 @@ use crossdock_core::ring::{CAPACITY_MAX, Message, Next, Refused};
 use crossdock_core::signal::{SLICE, Signal};
 use crossdock_core::ticket::Ticket;
 use crossdock_sys::clock::{Deadline, now_ns};
-use crossdock_sys::cpu::allowed_cpus;
+use crossdock_sys::cpu::{allowed_cpus, prefetch_read, prefetch_write};
 use crossdock_sys::file;
 use crossdock_sys::map::Access;
 use parking_lot::Mutex;
@@ -372,12 +372,14 @@ impl Core {
                 region
             }
         };
-        region.map.entry(ticket.chunk)?;
+        // Both come from the sender's processor: the sooner they are asked for, the better.
+        prefetch_write(region.map.entry(ticket.chunk)?);
         if ticket.len_bytes + ticket.offset_bytes > region.len {
             return Err(self.corrupt(crossdock_core::Corrupt("an array beyond its region")));
         }
         let access = if ticket.is_unique { Access::ReadWrite } else { Access::ReadOnly };
-        region.mapping(access)?;
+        let first = region.mapping(access)?.as_ptr().wrapping_add(ticket.offset_bytes as usize);
+        prefetch_read(first);
         Ok(region)
     }
 
