@@ -19,6 +19,12 @@ pub(crate) struct Args {
     /// Fewer rounds: about 15 seconds.
     #[arg(long)]
     short: bool,
+    /// So many times as many rounds.
+    #[arg(long, default_value_t = 1)]
+    times: u64,
+    /// Remove the name under the hands of others now and then, to see that it is noticed.
+    #[arg(long, hide = true)]
+    sabotage: bool,
     /// Only this part.
     #[arg(long)]
     part: Option<Act>,
@@ -44,7 +50,7 @@ struct Part {
 const PARTS: [Part; 3] = [
     Part { act: Act::Block, attaches: 900_000, kills: 1500, pace_us: 15_000 },
     Part { act: Act::Mix, attaches: 200_000, kills: 500, pace_us: 15_000 },
-    Part { act: Act::Channel, attaches: 20_000, kills: 300, pace_us: 40_000 },
+    Part { act: Act::Channel, attaches: 40_000, kills: 1000, pace_us: 15_000 },
 ];
 
 /// What a part came to.
@@ -56,10 +62,9 @@ struct Tally {
 
 pub(crate) fn run(args: Args) -> ExitCode {
     let seed = args.seed.unwrap_or_else(fresh_seed);
-    let share = if args.short { 30 } else { 1 };
     let mut total = Tally::default();
     for part in PARTS.iter().filter(|part| args.part.is_none_or(|only| only == part.act)) {
-        match campaign(part, share, seed) {
+        match campaign(part, &args, seed) {
             Ok(tally) => {
                 total.attaches += tally.attaches;
                 total.kills += tally.kills;
@@ -77,7 +82,7 @@ pub(crate) fn run(args: Args) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn campaign(part: &Part, share: u64, seed: u64) -> Result<Tally, Violation> {
+fn campaign(part: &Part, args: &Args, seed: u64) -> Result<Tally, Violation> {
     let house = House::new(&format!("races-{}", part.act))?;
     let side = house.side().to_string_lossy().into_owned();
     let role = |worker: usize, life: u64| {
@@ -88,12 +93,14 @@ fn campaign(part: &Part, share: u64, seed: u64) -> Result<Tally, Violation> {
             format!("--worker={worker}"),
             format!("--life={life}"),
             format!("--seed={seed}"),
+            format!("--sabotage={}", args.sabotage),
         ]
     };
     let mut crew = Crew::new(&house, WORKERS, Box::new(role))?;
     let mut rng = Rng::new(seed);
     let mut progress = Progress::new();
-    let (attaches, kills) = (part.attaches / share, part.kills / share);
+    let rounds = |full: u64| full * args.times / if args.short { 30 } else { 1 };
+    let (attaches, kills) = (rounds(part.attaches), rounds(part.kills));
     loop {
         let done = crew.board.sum(ATTACHES);
         if done >= attaches && crew.kills >= kills {

@@ -8,6 +8,7 @@ use crate::campaign::crew::Crew;
 use crate::campaign::house::{House, contents};
 use crate::campaign::rng::Rng;
 use crate::campaign::{HANG_MAX, Progress, Violation, ensure, fresh_seed};
+use clap::ValueEnum;
 use ledger::Account;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -28,9 +29,21 @@ pub(crate) struct Args {
     /// Milliseconds between two kills, on average.
     #[arg(long, default_value_t = 400)]
     pace_ms: u64,
+    /// Spoil something now and then, to see that it is noticed.
+    #[arg(long, hide = true)]
+    sabotage: Option<Sabotage>,
     /// Repeat the decisions of a run.
     #[arg(long)]
     seed: Option<u64>,
+}
+
+/// What a worker spoils.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Sabotage {
+    /// A message is received and not noted.
+    Lose,
+    /// A byte of a region is changed through its file.
+    Write,
 }
 
 /// Processes, each of which sends to the next one and to all.
@@ -58,14 +71,17 @@ fn campaign(args: &Args, seed: u64) -> Result<String, Violation> {
     let house = House::new("soak")?;
     let side = house.side().to_string_lossy().into_owned();
     let role = |worker: usize, life: u64| {
-        vec![
+        let mut words = vec![
             "soak".to_owned(),
             format!("--side={side}"),
             format!("--worker={worker}"),
             format!("--life={life}"),
             format!("--max-bytes={}", args.max_bytes),
             format!("--seed={seed}"),
-        ]
+        ];
+        let sabotage = args.sabotage.and_then(|what| what.to_possible_value());
+        words.extend(sabotage.map(|what| format!("--sabotage={}", what.get_name())));
+        words
     };
     let mut crew = Crew::new(&house, WORKERS, Box::new(role))?;
     let mut rng = Rng::new(seed);

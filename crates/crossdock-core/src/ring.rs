@@ -32,161 +32,21 @@
 //! `CLAIMED`, `ARMED` or `TAKEN` by a dead party holds everybody behind it up; [`Ring::next`] names that
 //! party, and [`Ring::reap`] repairs what it left, any number of times.
 
+mod slot;
+
+pub use slot::{Cursor, PAYLOAD_WORDS, Payload, SHORT_WORDS, Slot};
+
 use crate::Corrupt;
 use crate::party::Party;
-use crate::primitive::{AtomicU64, fence, spin_loop};
+use crate::primitive::{fence, spin_loop};
+use slot::{
+    ARMED, CLAIMED, FREE, HOLE, INDEX_BITS, INDEX_MASK, LAP_MASK, LONG, OPEN, READY, STATE_MASK,
+    TAKEN, is_done, next_lap, word_of, worker,
+};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
-
-/// Words of payload in a slot.
-pub const PAYLOAD_WORDS: usize = 15;
-
-/// Words of payload that share a cache line with the word that receivers poll.
-pub const SHORT_WORDS: usize = 7;
-
-/// What a slot carries; words that were not sent are 0.
-pub type Payload = [u64; PAYLOAD_WORDS];
 
 /// Slots that a ring can have.
 pub const CAPACITY_MAX: usize = 1 << INDEX_BITS;
-
-const INDEX_BITS: u32 = 20;
-const INDEX_MASK: u64 = (1 << INDEX_BITS) - 1;
-const LAP_ONE: u64 = 1 << INDEX_BITS;
-const LAP_MASK: u64 = !INDEX_MASK;
-
-const STATE_MASK: u64 = 0xf;
-const PARTY_SHIFT: u32 = 4;
-/// Claim and take: at rest. Message: nothing yet, in the first lap.
-const FREE: u64 = 0;
-const OPEN: u64 = FREE;
-const CLAIMED: u64 = 1;
-const ARMED: u64 = 2;
-const READY: u64 = 3;
-const TAKEN: u64 = 4;
-const HOLE: u64 = 5;
-/// In the place of the party of a `READY` word: the payload is longer than [`SHORT_WORDS`].
-const LONG: u64 = 1 << PARTY_SHIFT;
-
-/// One place in a ring.
-#[repr(C, align(128))]
-#[derive(Debug)]
-pub struct Slot {
-    claim: Claimed,
-    message: Written,
-    take: Taken,
-}
-
-/// The senders' part of a slot.
-#[repr(C, align(128))]
-#[derive(Debug)]
-struct Claimed {
-    word: AtomicU64,
-    /// What an armed sender is handing over, for its reaper.
-    payload: [AtomicU64; SHORT_WORDS],
-}
-
-/// The part that receivers poll: one cache line is all that a 1-D or 2-D array needs.
-#[repr(C, align(128))]
-#[derive(Debug)]
-struct Written {
-    word: AtomicU64,
-    payload: [AtomicU64; PAYLOAD_WORDS],
-}
-
-/// The receivers' part of a slot.
-#[repr(C, align(128))]
-#[derive(Debug)]
-struct Taken {
-    word: AtomicU64,
-}
-
-#[cfg(not(loom))]
-const _: () = assert!(size_of::<Slot>() == 384);
-
-impl Slot {
-    /// A free slot of the first lap, for memory that is not shared (tests, models).
-    #[must_use]
-    pub fn new() -> Self {
-        fn zeroes<const N: usize>() -> [AtomicU64; N] {
-            std::array::from_fn(|_| AtomicU64::new(0))
-        }
-        Self {
-            claim: Claimed { word: AtomicU64::new(FREE), payload: zeroes() },
-            message: Written { word: AtomicU64::new(FREE), payload: zeroes() },
-            take: Taken { word: AtomicU64::new(OPEN) },
-        }
-    }
-
-    #[inline]
-    fn read(&self, is_long: bool) -> Payload {
-        let mut payload = [0; PAYLOAD_WORDS];
-        let words = if is_long { PAYLOAD_WORDS } else { SHORT_WORDS };
-        for (value, word) in payload.iter_mut().zip(&self.message.payload).take(words) {
-            *value = word.load(Relaxed);
-        }
-        payload
-    }
-
-    fn may_carry(&self, wanted: &mut impl FnMut(&Payload) -> bool) -> bool {
-        // First what is about to be sent, then what has been: nothing goes the other way. A claim that
-        // is not armed has no payload yet; its sender still holds what it sends.
-        let is_armed = self.claim.word.load(Acquire) & STATE_MASK == ARMED;
-        if is_armed && wanted(&self.read_armed()) {
-            return true;
-        }
-        fence(Acquire);
-        let message = self.message.word.load(Acquire);
-        let take = self.take.word.load(Acquire);
-        if take & STATE_MASK == TAKEN {
-            // The next message may be overwriting the ticket of somebody who has not yet got the hold.
-            return true;
-        }
-        if message & STATE_MASK != READY || message & LAP_MASK != take & LAP_MASK {
-            return false;
-        }
-        let found = wanted(&self.read(true));
-        fence(Acquire);
-        found || self.take.word.load(Relaxed) != take
-    }
-
-    /// What the sender that armed the slot is handing over, without the words beyond the short ones.
-    fn read_armed(&self) -> Payload {
-        let mut payload = [0; PAYLOAD_WORDS];
-        for (value, word) in payload.iter_mut().zip(&self.claim.payload) {
-            *value = word.load(Relaxed);
-        }
-        payload
-    }
-}
-
-impl Default for Slot {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// A position hint, alone in its pair of cache lines (adjacent lines are fetched in pairs).
-#[repr(C, align(128))]
-#[derive(Debug)]
-pub struct Cursor {
-    position: AtomicU64,
-    /// In the tail: where the head was when a sender last looked, so that it need not look each time.
-    head_seen: AtomicU64,
-}
-
-impl Cursor {
-    /// A cursor at the first slot of the first lap, for memory that is not shared (tests, models).
-    #[must_use]
-    pub fn new() -> Self {
-        Self { position: AtomicU64::new(0), head_seen: AtomicU64::new(0) }
-    }
-}
-
-impl Default for Cursor {
-    fn default() -> Self {
-        Self::new()
-    }
-}
 
 /// A ring in shared memory, seen by one process.
 ///
@@ -241,30 +101,6 @@ pub enum Refused {
 const NONSENSE: Corrupt = Corrupt("a queue position and its slot do not fit together");
 /// Attempts after which a position and a slot that never fit are called corrupt, not busy.
 const ATTEMPTS_MAX: u32 = 1 << 16;
-
-fn word_of(lap: u64, party: Party, state: u64) -> u64 {
-    lap | ((party.index() as u64) << PARTY_SHIFT) | state
-}
-
-fn party_of(word: u64) -> Option<Party> {
-    Party::new(usize::try_from((word & INDEX_MASK) >> PARTY_SHIFT).ok()?)
-}
-
-/// Who is at work in a claim or take word, if anybody.
-fn worker(word: u64) -> Option<Party> {
-    matches!(word & STATE_MASK, CLAIMED | ARMED | TAKEN).then(|| party_of(word)).flatten()
-}
-
-/// Whether a message word is what the lap before left.
-#[inline]
-fn is_done(word: u64, lap: u64) -> bool {
-    next_lap(word & LAP_MASK) == lap && matches!(word & STATE_MASK, READY | HOLE)
-}
-
-#[inline]
-fn next_lap(lap: u64) -> u64 {
-    lap.wrapping_add(LAP_ONE)
-}
 
 impl<'a> Ring<'a> {
     /// A ring over these words, or `None` when there are no slots or too many.

@@ -26,6 +26,8 @@ pub(crate) struct Args {
     pub(crate) life: u64,
     #[arg(long)]
     pub(crate) seed: u64,
+    #[arg(long, action = clap::ArgAction::Set)]
+    pub(crate) sabotage: bool,
 }
 
 /// What the workers of a part do.
@@ -83,6 +85,10 @@ pub(crate) fn run(args: Args) -> Result<(), Violation> {
     worker.board.set(worker.row, PID, u64::from(std::process::id()));
     while !worker.board.is_stopped() && !worker.rng.one_in(LIFE_STEPS) {
         worker.step += 1;
+        if args.sabotage && worker.rng.one_in(20) {
+            // Nobody may have made the name yet; then there is nothing to spoil.
+            let _ = std::fs::remove_file(registry::directory().join(args.act.to_string()));
+        }
         match args.act {
             Act::Block => worker.attach_block()?,
             Act::Mix => worker.mix()?,

@@ -1,14 +1,16 @@
 //! A worker of `soak`: sends, receives, keeps, checks.
 
-use super::WORKERS;
 use super::ledger::{Event, Key, Ledger, NO_NUMBER, any_queue, array_number};
 use super::pattern::{self, PAGE};
+use super::{Sabotage, WORKERS};
 use crate::campaign::Violation;
 use crate::campaign::board::{Board, Row};
 use crate::campaign::crew::STEPS;
 use crate::campaign::rng::Rng;
 use crossdock::channel::{Message, Receiver, RecvTimeoutError, SendTimeoutError, Sender};
-use crossdock::{Array, ArrayMut, arena};
+use crossdock::{Array, ArrayMut, arena, registry};
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -24,6 +26,8 @@ pub(crate) struct Args {
     pub(crate) max_bytes: u64,
     #[arg(long)]
     pub(crate) seed: u64,
+    #[arg(long)]
+    pub(crate) sabotage: Option<Sabotage>,
 }
 
 // Fields of a worker on the board.
@@ -92,6 +96,9 @@ pub(crate) fn run(args: Args) -> Result<(), Violation> {
             worker.kept.clear();
         }
         worker.receive()?;
+        if worker.args.sabotage == Some(Sabotage::Write) {
+            spoil(&mut worker.rng);
+        }
         worker.look_again()?;
         worker.board.add(row, STEPS, 1);
     }
@@ -274,7 +281,9 @@ impl Worker {
 
     fn note_received(&mut self, queue: u64, bytes: &[u8]) -> Result<(u64, u64), Violation> {
         let (number, page) = pattern::label(bytes).unwrap_or((NO_NUMBER, 0));
-        self.ledger.note(Event::Got, (queue, number, page))?;
+        if self.args.sabotage != Some(Sabotage::Lose) || self.rng.below(20) > 0 {
+            self.ledger.note(Event::Got, (queue, number, page))?;
+        }
         self.board.add(self.row, GOT, 1);
         pattern::check(bytes, number, page, &mut self.rng)
             .map_err(|why| Violation(format!("received from queue {queue}: {why}")))?;
@@ -302,6 +311,20 @@ impl Worker {
         };
         pattern::check(bytes, *number, *page, &mut self.rng)
             .map_err(|why| Violation(format!("changed while it was held: {why}")))
+    }
+}
+
+/// Writes into regions through their files, as no correct process does.
+fn spoil(rng: &mut Rng) {
+    let Ok(entries) = std::fs::read_dir(registry::directory()) else { return };
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        let is_region = path.to_string_lossy().matches('.').count() == 4;
+        let file = OpenOptions::new().write(true).open(&path);
+        if let (true, Ok(file)) = (is_region, file) {
+            let len = file.metadata().map_or(1, |metadata| metadata.len().max(1));
+            // The region may just be given back.
+            let _ = file.write_at(&[rng.next() as u8], rng.below(len));
+        }
     }
 }
 

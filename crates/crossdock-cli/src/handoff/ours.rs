@@ -30,7 +30,7 @@ const HOP_MAX: Duration = Duration::from_secs(10);
 /// After so long the other process, which polls for some microseconds, has gone to sleep.
 const NAP: Duration = Duration::from_micros(300);
 /// Polls, each about 20 ns, before others get their turn on this CPU.
-const POLLS_MAX: u32 = 200;
+const POLLS_MAX: u32 = 50_000;
 
 pub(super) struct Ours {
     pub(super) timing: Timing,

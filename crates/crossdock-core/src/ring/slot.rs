@@ -1,0 +1,177 @@
+//! The words of a ring: slots, cursors, and what their bits mean.
+
+use crate::party::Party;
+use crate::primitive::{AtomicU64, fence};
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
+
+/// Words of payload in a slot.
+pub const PAYLOAD_WORDS: usize = 15;
+
+/// Words of payload that share a cache line with the word that receivers poll.
+pub const SHORT_WORDS: usize = 7;
+
+/// What a slot carries; words that were not sent are 0.
+pub type Payload = [u64; PAYLOAD_WORDS];
+
+pub(super) const INDEX_BITS: u32 = 20;
+pub(super) const INDEX_MASK: u64 = (1 << INDEX_BITS) - 1;
+pub(super) const LAP_ONE: u64 = 1 << INDEX_BITS;
+pub(super) const LAP_MASK: u64 = !INDEX_MASK;
+
+pub(super) const STATE_MASK: u64 = 0xf;
+pub(super) const PARTY_SHIFT: u32 = 4;
+/// Claim and take: at rest. Message: nothing yet, in the first lap.
+pub(super) const FREE: u64 = 0;
+pub(super) const OPEN: u64 = FREE;
+pub(super) const CLAIMED: u64 = 1;
+pub(super) const ARMED: u64 = 2;
+pub(super) const READY: u64 = 3;
+pub(super) const TAKEN: u64 = 4;
+pub(super) const HOLE: u64 = 5;
+/// In the place of the party of a `READY` word: the payload is longer than [`SHORT_WORDS`].
+pub(super) const LONG: u64 = 1 << PARTY_SHIFT;
+
+/// One place in a ring.
+#[repr(C, align(128))]
+#[derive(Debug)]
+pub struct Slot {
+    pub(super) claim: Claimed,
+    pub(super) message: Written,
+    pub(super) take: Taken,
+}
+
+/// The senders' part of a slot.
+#[repr(C, align(128))]
+#[derive(Debug)]
+pub(super) struct Claimed {
+    pub(super) word: AtomicU64,
+    /// What an armed sender is handing over, for its reaper.
+    pub(super) payload: [AtomicU64; SHORT_WORDS],
+}
+
+/// The part that receivers poll: one cache line is all that a 1-D or 2-D array needs.
+#[repr(C, align(128))]
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) word: AtomicU64,
+    pub(super) payload: [AtomicU64; PAYLOAD_WORDS],
+}
+
+/// The receivers' part of a slot.
+#[repr(C, align(128))]
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) word: AtomicU64,
+}
+
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<Slot>() == 384);
+
+impl Slot {
+    /// A free slot of the first lap, for memory that is not shared (tests, models).
+    #[must_use]
+    pub fn new() -> Self {
+        fn zeroes<const N: usize>() -> [AtomicU64; N] {
+            std::array::from_fn(|_| AtomicU64::new(0))
+        }
+        Self {
+            claim: Claimed { word: AtomicU64::new(FREE), payload: zeroes() },
+            message: Written { word: AtomicU64::new(FREE), payload: zeroes() },
+            take: Taken { word: AtomicU64::new(OPEN) },
+        }
+    }
+
+    #[inline]
+    pub(super) fn read(&self, is_long: bool) -> Payload {
+        let mut payload = [0; PAYLOAD_WORDS];
+        let words = if is_long { PAYLOAD_WORDS } else { SHORT_WORDS };
+        for (value, word) in payload.iter_mut().zip(&self.message.payload).take(words) {
+            *value = word.load(Relaxed);
+        }
+        payload
+    }
+
+    pub(super) fn may_carry(&self, wanted: &mut impl FnMut(&Payload) -> bool) -> bool {
+        // First what is about to be sent, then what has been: nothing goes the other way. A claim that
+        // is not armed has no payload yet; its sender still holds what it sends.
+        let is_armed = self.claim.word.load(Acquire) & STATE_MASK == ARMED;
+        if is_armed && wanted(&self.read_armed()) {
+            return true;
+        }
+        fence(Acquire);
+        let message = self.message.word.load(Acquire);
+        let take = self.take.word.load(Acquire);
+        if take & STATE_MASK == TAKEN {
+            // The next message may be overwriting the ticket of somebody who has not yet got the hold.
+            return true;
+        }
+        if message & STATE_MASK != READY || message & LAP_MASK != take & LAP_MASK {
+            return false;
+        }
+        let found = wanted(&self.read(true));
+        fence(Acquire);
+        found || self.take.word.load(Relaxed) != take
+    }
+
+    /// What the sender that armed the slot is handing over, without the words beyond the short ones.
+    pub(super) fn read_armed(&self) -> Payload {
+        let mut payload = [0; PAYLOAD_WORDS];
+        for (value, word) in payload.iter_mut().zip(&self.claim.payload) {
+            *value = word.load(Relaxed);
+        }
+        payload
+    }
+}
+
+impl Default for Slot {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A position hint, alone in its pair of cache lines (adjacent lines are fetched in pairs).
+#[repr(C, align(128))]
+#[derive(Debug)]
+pub struct Cursor {
+    pub(super) position: AtomicU64,
+    /// In the tail: where the head was when a sender last looked, so that it need not look each time.
+    pub(super) head_seen: AtomicU64,
+}
+
+impl Cursor {
+    /// A cursor at the first slot of the first lap, for memory that is not shared (tests, models).
+    #[must_use]
+    pub fn new() -> Self {
+        Self { position: AtomicU64::new(0), head_seen: AtomicU64::new(0) }
+    }
+}
+
+impl Default for Cursor {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+pub(super) fn word_of(lap: u64, party: Party, state: u64) -> u64 {
+    lap | ((party.index() as u64) << PARTY_SHIFT) | state
+}
+
+pub(super) fn party_of(word: u64) -> Option<Party> {
+    Party::new(usize::try_from((word & INDEX_MASK) >> PARTY_SHIFT).ok()?)
+}
+
+/// Who is at work in a claim or take word, if anybody.
+pub(super) fn worker(word: u64) -> Option<Party> {
+    matches!(word & STATE_MASK, CLAIMED | ARMED | TAKEN).then(|| party_of(word)).flatten()
+}
+
+/// Whether a message word is what the lap before left.
+#[inline]
+pub(super) fn is_done(word: u64, lap: u64) -> bool {
+    next_lap(word & LAP_MASK) == lap && matches!(word & STATE_MASK, READY | HOLE)
+}
+
+#[inline]
+pub(super) fn next_lap(lap: u64) -> u64 {
+    lap.wrapping_add(LAP_ONE)
+}
