@@ -4,7 +4,8 @@ pub(crate) mod ledger;
 pub(crate) mod pattern;
 pub(crate) mod worker;
 
-use crate::campaign::crew::Crew;
+use crate::campaign::board::Row;
+use crate::campaign::crew::{Crew, RoleArgs};
 use crate::campaign::house::{House, contents};
 use crate::campaign::rng::Rng;
 use crate::campaign::{HANG_MAX, Progress, Violation, ensure, fresh_seed};
@@ -12,12 +13,12 @@ use clap::ValueEnum;
 use ledger::Account;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
-use worker::{DRAIN, GOT, MAX_HANG_US, READY, SENT};
+use worker::{DRAIN, GOT, LEAVE, MAX_HANG_US, READY, SENT};
 
 /// Hand arrays from process to process while the processes are killed at random.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// 300 hand-offs of at most 8 MB.
+    /// 2,000 hand-offs of at most 4 MB.
     #[arg(long)]
     short: bool,
     /// Hand-offs to make.
@@ -52,8 +53,9 @@ pub(crate) const WORKERS: usize = 3;
 pub(crate) fn run(mut args: Args) -> ExitCode {
     let seed = args.seed.unwrap_or_else(fresh_seed);
     if args.short {
-        (args.hand_offs, args.max_bytes) = (args.hand_offs.min(300), args.max_bytes.min(8_000_000));
-        args.pace_ms = args.pace_ms.min(150);
+        (args.hand_offs, args.max_bytes) =
+            (args.hand_offs.min(2000), args.max_bytes.min(4_000_000));
+        args.pace_ms = args.pace_ms.min(60);
     }
     match campaign(&args, seed) {
         Ok(line) => {
@@ -83,12 +85,39 @@ fn campaign(args: &Args, seed: u64) -> Result<String, Violation> {
         words.extend(sabotage.map(|what| format!("--sabotage={}", what.get_name())));
         words
     };
-    let mut crew = Crew::new(&house, WORKERS, Box::new(role))?;
-    let mut rng = Rng::new(seed);
+    let mut crew = Crew::new(&house, WORKERS, Box::new(&role))?;
     let mut progress = Progress::new();
+    let (killed, peak_bytes) =
+        turmoil(&house, &mut crew, args, &mut Rng::new(seed), &mut progress)?;
+    drain(&mut crew)?;
+    crew.stop(Duration::from_secs(30))?;
+    let account = Account::read(&house.side())?;
+    let verdict = account.check(&killed)?;
+    let (kills, leaves) = (crew.kills, crew.leaves);
+    house.prove_empty()?;
+    all_at_once(&house, &role)?;
+    let proof = house.prove_empty()?;
+    Ok(format!(
+        "{verdict}, {kills} kills, {leaves} leaves, 0 stale, 0 corrupt, longest wait beyond its \
+         limit {:.1} ms, at most {} MB in use, {:.0} s; {proof}",
+        crew.board.max(MAX_HANG_US) as f64 / 1e3,
+        peak_bytes / 1_000_000,
+        progress.elapsed().as_secs_f64(),
+    ))
+}
+
+/// Kills workers, and asks them to leave, until enough was handed over. Returns how often each was
+/// killed, and the most memory that was in use.
+fn turmoil(
+    house: &House,
+    crew: &mut Crew<'_>,
+    args: &Args,
+    rng: &mut Rng,
+    progress: &mut Progress,
+) -> Result<([u64; WORKERS], u64), Violation> {
     let mut peak_bytes = 0;
     let mut killed = [0; WORKERS];
-    wait_until_ready(&mut crew)?;
+    wait_until_ready(crew)?;
     let mut next_kill = Instant::now();
     while crew.board.sum(GOT) < args.hand_offs {
         std::thread::sleep(Duration::from_millis(5));
@@ -97,10 +126,16 @@ fn campaign(args: &Args, seed: u64) -> Result<String, Violation> {
         peak_bytes = peak_bytes.max(bytes);
         if Instant::now() > next_kill {
             let victim = rng.below(WORKERS as u64) as usize;
-            crew.kill(victim)?;
-            killed[victim] += 1;
+            if rng.one_in(4) {
+                let life = crew.life(victim);
+                crew.board.set(Row::Worker(victim), LEAVE, life);
+                crew.replace(victim)?;
+            } else {
+                crew.kill(victim)?;
+                killed[victim] += 1;
+            }
             // Only one is absent at a time, so that no channel loses its last user.
-            wait_until_ready(&mut crew)?;
+            wait_until_ready(crew)?;
             next_kill = Instant::now() + Duration::from_millis(rng.below(2 * args.pace_ms + 1));
         }
         progress.say(|| {
@@ -108,19 +143,18 @@ fn campaign(args: &Args, seed: u64) -> Result<String, Violation> {
             format!("{sent} sent, {got} received, {} kills, {} MB", crew.kills, bytes >> 20)
         });
     }
-    drain(&mut crew)?;
-    crew.stop(Duration::from_secs(30))?;
-    let account = Account::read(&house.side())?;
-    let verdict = account.check(&killed)?;
-    let proof = house.prove_empty()?;
-    Ok(format!(
-        "{verdict}, {} kills, 0 stale, 0 corrupt, longest wait beyond its limit {:.1} ms, at most \
-         {} MB in use, {:.0} s; {proof}",
-        crew.kills,
-        crew.board.max(MAX_HANG_US) as f64 / 1e3,
-        peak_bytes / 1_000_000,
-        progress.elapsed().as_secs_f64(),
-    ))
+    Ok((killed, peak_bytes))
+}
+
+/// Kills all workers in the middle of their work: nobody is left to clean up.
+fn all_at_once(house: &House, role: &RoleArgs<'_>) -> Result<(), Violation> {
+    let mut crew = Crew::new(house, WORKERS, Box::new(role))?;
+    wait_until_ready(&mut crew)?;
+    while crew.board.sum(GOT) < 20 {
+        crew.watch()?;
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    crew.kill_all()
 }
 
 /// Waits until every worker has opened all its channels.
@@ -136,7 +170,7 @@ fn wait_until_ready(crew: &mut Crew<'_>) -> Result<(), Violation> {
 
 /// Has the workers receive what is left, and send no more.
 fn drain(crew: &mut Crew<'_>) -> Result<(), Violation> {
-    crew.board.set(crate::campaign::board::Row::Controller, DRAIN, 1);
+    crew.board.set(Row::Controller, DRAIN, 1);
     let start = Instant::now();
     let (mut got, mut since) = (crew.board.sum(GOT), Instant::now());
     while since.elapsed() < Duration::from_secs(1) {

@@ -101,7 +101,7 @@ pub(crate) fn count(number: impl ToString) -> String {
 pub(crate) fn times(longer_ns: u64, shorter_ns: u64) -> String {
     let ratio = longer_ns as f64 / shorter_ns.max(1) as f64;
     if ratio < 10.0 {
-        return format!("{ratio:.1}");
+        return if ratio.fract() == 0.0 { format!("{ratio}") } else { format!("{ratio:.1}") };
     }
     let step = 10_f64.powi(ratio.log10().floor() as i32 - 1);
     count(((ratio / step).round() * step) as u64)

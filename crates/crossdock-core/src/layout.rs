@@ -4,11 +4,11 @@
 //!
 //! | file | offset | what |
 //! |---|---|---|
-//! | parties | 256 | 336 × [`Record`] (64 bytes) |
+//! | parties | 256 | 336 times [`Record`] (64 bytes) |
 //! | arena | 256 | [`ArenaControl`] (64 bytes) |
-//! | arena | 512 | up to 65,536 × [`Entry`] (128 bytes) |
+//! | arena | 512 | up to 65,536 times [`Entry`] (128 bytes) |
 //! | channel | 256 | [`ChannelControl`] (512 bytes) |
-//! | channel | 768 | capacity × [`Slot`] (128 bytes) |
+//! | channel | 768 | capacity times [`Slot`] (384 bytes) |
 #![allow(unsafe_code, reason = "the Shared contract of each record is stated here")]
 
 use crate::Corrupt;

@@ -438,8 +438,9 @@ impl<'a> Ring<'a> {
     fn reap_claim(slot: &Slot, claim: u64) {
         let lap = claim & LAP_MASK;
         let message = slot.message.word.load(Acquire);
-        // Nobody writes the message of this lap but its claimant, who is dead, and its reapers.
-        if message & !LONG != lap | READY {
+        // Only over what was there before this lap: neither over what the dead has sent, nor, if another
+        // reaper was faster, over what a sender of the next lap has.
+        if message == lap | FREE || is_done(message, lap) {
             let _ = slot.message.word.compare_exchange(message, lap | HOLE, AcqRel, Relaxed);
         }
         let free = next_lap(lap) | FREE;

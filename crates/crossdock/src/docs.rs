@@ -11,3 +11,6 @@ pub mod caveats {}
 
 #[doc = include_str!("../../../docs/how-to-break-it.md")]
 pub mod how_to_break_it {}
+
+#[doc = include_str!("../../../README.md")]
+pub mod readme {}

@@ -109,6 +109,12 @@ impl Error {
         self
     }
 
+    /// The same error, saying in what it was met.
+    pub(crate) fn within(mut self, what: impl fmt::Display) -> Self {
+        self.0.text = format!("a message in {what} cannot be received: {}", self.0.text);
+        self
+    }
+
     pub(crate) fn corrupt(what: impl fmt::Display, why: impl fmt::Display) -> Self {
         let text = format!("{what} is damaged: {why} (a process wrote where it must not)");
         Self::new(ErrorKind::Corrupt, text)

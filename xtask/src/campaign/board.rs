@@ -42,6 +42,14 @@ impl Board {
         Ok(Self { file, violations })
     }
 
+    /// Sets everything to 0.
+    pub(crate) fn clear(&self) {
+        for worker in 0..WORKERS_MAX {
+            (0..FIELDS).for_each(|field| self.set(Row::Worker(worker), field, 0));
+        }
+        (0..FIELDS).for_each(|field| self.set(Row::Controller, field, 0));
+    }
+
     fn offset(row: Row, field: usize) -> u64 {
         let row = match row {
             Row::Controller => 0,

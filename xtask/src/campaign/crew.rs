@@ -39,10 +39,7 @@ impl<'a> Crew<'a> {
         args: Box<RoleArgs<'a>>,
     ) -> Result<Self, Violation> {
         let board = Board::open(&house.side())?;
-        for worker in 0..super::board::WORKERS_MAX {
-            (0..FIELDS).for_each(|field| board.set(Row::Worker(worker), field, 0));
-        }
-        board.set(Row::Controller, super::board::STOP, 0);
+        board.clear();
         let mut crew = Self { house, board, args, workers: Vec::new(), kills: 0, leaves: 0 };
         for worker in 0..count {
             let worker = crew.start(worker, 1)?;
@@ -75,9 +72,14 @@ impl<'a> Crew<'a> {
         Ok(())
     }
 
+    /// The number of the life that a worker is in.
+    pub(crate) fn life(&self, worker: usize) -> u64 {
+        self.workers[worker].life
+    }
+
     /// Whether a worker has written the number of its present life into a field.
     pub(crate) fn has_told_its_life(&self, worker: usize, field: usize) -> bool {
-        self.board.get(Row::Worker(worker), field) == self.workers[worker].life
+        self.board.get(Row::Worker(worker), field) == self.life(worker)
     }
 
     /// Looks after the workers: who has left is started again, who hangs is a violation.
@@ -110,6 +112,31 @@ impl<'a> Crew<'a> {
         ensure(status.success() && reports.is_empty(), || {
             format!("worker {worker} in its life {life} ended with {status}: {reports:?}")
         })
+    }
+
+    /// Waits until a worker that was asked to leave has done so, and a new life of it has begun.
+    pub(crate) fn replace(&mut self, worker: usize) -> Result<(), Violation> {
+        let (life, start) = (self.workers[worker].life, Instant::now());
+        while self.workers[worker].life == life {
+            ensure(start.elapsed() < HANG_MAX, || format!("worker {worker} does not leave"))?;
+            self.watch()?;
+            std::thread::sleep(Duration::from_micros(500));
+        }
+        Ok(())
+    }
+
+    /// Kills all workers at once.
+    pub(crate) fn kill_all(&mut self) -> Result<(), Violation> {
+        for worker in &mut self.workers {
+            worker.child.kill()?;
+        }
+        for worker in &mut self.workers {
+            worker.child.wait()?;
+        }
+        self.kills += self.workers.len() as u64;
+        self.workers.clear();
+        let reports = self.house.reports();
+        ensure(reports.is_empty(), || format!("reported: {reports:?}"))
     }
 
     /// Tells the workers to stop and waits for them.

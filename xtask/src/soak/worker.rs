@@ -36,11 +36,15 @@ pub(crate) const GOT: usize = 1;
 pub(crate) const MAX_HANG_US: usize = 2;
 /// The life in which the worker has opened all its channels.
 pub(crate) const READY: usize = 3;
+/// The life in which the worker is to leave.
+pub(crate) const LEAVE: usize = 4;
 /// Of the controller: no more sends.
 pub(crate) const DRAIN: usize = 1;
 
-/// How long a worker waits for a message, or for room.
+/// How long a worker waits for room.
 const WAIT: Duration = Duration::from_millis(20);
+/// How long it waits for a message in each of its queues.
+const WAIT_RECEIVE: Duration = Duration::from_micros(200);
 /// Slots of a worker's own queues, and of those for all, where receivers compete for each one.
 const CAPACITY: usize = 4;
 const CAPACITY_ALL: usize = 1;
@@ -89,7 +93,7 @@ pub(crate) fn run(args: Args) -> Result<(), Violation> {
         args,
     };
     worker.board.set(row, READY, worker.args.life);
-    while !worker.board.is_stopped() {
+    while !worker.board.is_stopped() && worker.board.get(row, LEAVE) != worker.args.life {
         if worker.board.get(Row::Controller, DRAIN) == 0 {
             worker.send()?;
         } else {
@@ -271,7 +275,7 @@ impl Worker {
     }
 
     fn take<M: Message>(&self, receiver: &Receiver<M>, queue: u64) -> Result<Option<M>, Violation> {
-        match self.time(|| receiver.recv_timeout(WAIT / 10)) {
+        match self.time(|| receiver.recv_timeout(WAIT_RECEIVE)) {
             Ok(array) => Ok(Some(array)),
             // All senders may just be being replaced.
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Ok(None),
@@ -281,7 +285,7 @@ impl Worker {
 
     fn note_received(&mut self, queue: u64, bytes: &[u8]) -> Result<(u64, u64), Violation> {
         let (number, page) = pattern::label(bytes).unwrap_or((NO_NUMBER, 0));
-        if self.args.sabotage != Some(Sabotage::Lose) || self.rng.below(20) > 0 {
+        if self.args.sabotage != Some(Sabotage::Lose) || !self.rng.one_in(4) {
             self.ledger.note(Event::Got, (queue, number, page))?;
         }
         self.board.add(self.row, GOT, 1);

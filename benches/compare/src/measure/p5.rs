@@ -1,5 +1,7 @@
 //! P5: arrays against queues that serialise: the hop alone, and written + hop + read.
 
+use std::ops::RangeInclusive;
+
 use indicatif::ProgressBar;
 
 use super::{MIB, Measure};
@@ -10,7 +12,7 @@ use crate::stats::Samples;
 use crate::table::{Comparison, Goal, Row, size};
 
 pub(super) const MEASURE: Measure =
-    Measure { id: "P5", title: "hop alone, and written + hop + read, receiver asleep", run };
+    Measure { id: "P5", title: "hop alone, and written + hop + read", run };
 
 const MB: usize = 1_000_000;
 
@@ -43,11 +45,12 @@ enum Start {
 struct Carrier {
     start: Start,
     label: &'static str,
-    /// The role whose round trip, halved, is the hop alone, where only a handle travels.
-    hop: Option<&'static str>,
+    /// The role whose round trip, halved, is the hop alone, where only a handle travels, and how long
+    /// both sides wait before each trip: not at all if they are awake.
+    hop: Option<(&'static str, u64)>,
 }
 
-/// Trips of a burst of hops alone, and how long both sides wait before each.
+/// Trips of a burst of hops alone, and how long both sides wait before each until they are asleep.
 const TRIPS: usize = 20;
 const PAUSE_NS: u64 = 50_000;
 
@@ -56,19 +59,25 @@ const fn carrier(start: Start, label: &'static str) -> Carrier {
 }
 
 const FLOOR: usize = 0;
-const OURS: usize = 1;
-const QUEUE: usize = 2;
-const OUT_OF_BAND: usize = 3;
+/// Ours, with the receiver awake and asleep.
+const OURS: RangeInclusive<usize> = 1..=2;
+const QUEUE: usize = 3;
+const OUT_OF_BAND: usize = 4;
 const CARRIERS: &[Carrier] = &[
     Carrier {
         start: Start::Role("floor-carry"),
         label: "floor: one shared block + raw futex",
-        hop: Some("floor-futex"),
+        hop: Some(("floor-futex", PAUSE_NS)),
+    },
+    Carrier {
+        start: Start::Role("crossdock-carry-awake"),
+        label: "crossdock, awake",
+        hop: Some(("crossdock-awake", 0)),
     },
     Carrier {
         start: Start::Role("crossdock-carry"),
-        label: "crossdock",
-        hop: Some("crossdock-asleep"),
+        label: "crossdock, asleep",
+        hop: Some(("crossdock-asleep", PAUSE_NS)),
     },
     carrier(Start::Python("queue"), "Python mp.Queue"),
     carrier(Start::Python("oob"), "Python pickle 5 out of band, pipe"),
@@ -80,7 +89,7 @@ const CARRIERS: &[Carrier] = &[
 /// The processes of a carrier.
 struct Running {
     whole: Option<Pair>,
-    hop: Option<Pair>,
+    hop: Option<(Pair, u64)>,
 }
 
 /// What was measured of one carrier.
@@ -107,7 +116,7 @@ fn run(bench: &Bench) -> Result<Vec<Row>> {
         };
         rows.extend(part("hop", [wanted.hop_goal, Goal::Speed], |measured| &measured.hop));
         let written = part("hop after writing", [Goal::Speed; 2], |measured| &measured.written_hop);
-        rows.extend(written.into_iter().take(OURS + 1));
+        rows.extend(written.into_iter().take(*OURS.end() + 1));
         rows.extend(part("written + hop + read", TOTAL_GOALS, |measured| &measured.total));
     }
     Ok(rows)
@@ -129,7 +138,8 @@ fn carry(bench: &Bench, bytes: usize, rounds: usize, bar: &ProgressBar) -> Resul
             bar.inc(1);
         }
     }
-    let pairs = running.into_iter().flat_map(|running| [running.whole, running.hop]);
+    let pairs =
+        running.into_iter().flat_map(|running| [running.whole, running.hop.map(|(pair, _)| pair)]);
     pairs.flatten().try_for_each(Pair::quit)?;
     Ok(all)
 }
@@ -140,7 +150,10 @@ fn start(bench: &Bench, carrier: &Carrier, bytes: usize) -> Result<Running> {
         Start::Python(_) if bench.python_missing.is_some() => None,
         Start::Python(kind) => Some(Pair::python(bench, kind, bytes)?),
     };
-    let hop = carrier.hop.map(|role| Pair::open(bench, role, bytes)).transpose()?;
+    let hop = match carrier.hop {
+        Some((role, pause_ns)) => Some((Pair::open(bench, role, bytes)?, pause_ns)),
+        None => None,
+    };
     Ok(Running { whole, hop })
 }
 
@@ -150,7 +163,7 @@ fn play(running: &mut Running, value: f64, measured: &mut Measured) -> Result<()
     measured.written_hop.push_round(vec![passage.hop_ns]);
     measured.total.push_round(vec![passage.total_ns]);
     measured.hop.push_round(match &mut running.hop {
-        Some(hop) => hop.burst(TRIPS, PAUSE_NS)?,
+        Some((hop, pause_ns)) => hop.burst(TRIPS, *pause_ns)?,
         None => vec![passage.hop_ns],
     });
     Ok(())
@@ -169,8 +182,8 @@ fn judge(bench: &Bench, bytes: usize, what: &str, all: &[&Samples], goals: [Goal
         let against = |other: usize, name, goal| {
             Comparison::of(all[index], all[other], name, goal).filter(|_| index != other)
         };
-        let of_queue = if index < OURS { Goal::Speed } else { Goal::Ratio };
-        rows.push(if index == OURS {
+        let of_queue = if index == FLOOR { Goal::Speed } else { Goal::Ratio };
+        rows.push(if OURS.contains(&index) {
             row.against(against(FLOOR, "floor", Goal::Ratio))
                 .against(against(QUEUE, "mp.Queue", goals[0]))
                 .against(against(OUT_OF_BAND, "out of band", goals[1]))

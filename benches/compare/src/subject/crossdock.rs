@@ -134,6 +134,8 @@ struct Whole {
     ends: Ends,
     len: usize,
     array: Option<ArrayMut<f64>>,
+    /// Whether the receiver polls, or sleeps.
+    polls: bool,
 }
 
 impl Carry for Whole {
@@ -148,7 +150,8 @@ impl Carry for Whole {
     }
 
     fn recv(&mut self) -> Result<()> {
-        self.array = Some(self.ends.receiver.recv()?);
+        self.array =
+            Some(if self.polls { self.ends.poll()? } else { self.ends.receiver.recv()? });
         Ok(())
     }
 
@@ -250,9 +253,19 @@ pub(crate) fn handle(place: &Place, control: &mut Control) -> Result<()> {
     hops(control, place.side, handles)
 }
 
-/// Whole arrays.
+/// Whole arrays, receiver asleep.
 pub(crate) fn carry(place: &Place, control: &mut Control) -> Result<()> {
-    let whole = Whole { ends: ends(place, control, CAPACITY)?, len: place.len(), array: None };
+    carry_to(place, control, false)
+}
+
+/// Whole arrays, receiver polls.
+pub(crate) fn carry_awake(place: &Place, control: &mut Control) -> Result<()> {
+    carry_to(place, control, true)
+}
+
+fn carry_to(place: &Place, control: &mut Control, polls: bool) -> Result<()> {
+    let ends = ends(place, control, CAPACITY)?;
+    let whole = Whole { ends, len: place.len(), array: None, polls };
     carries(control, place.len(), whole)
 }
 

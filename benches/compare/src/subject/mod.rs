@@ -29,6 +29,7 @@ const ROLES: &[(&str, Role)] = &[
     ("crossdock-moved", crossdock::moved),
     ("crossdock-handle", crossdock::handle),
     ("crossdock-carry", crossdock::carry),
+    ("crossdock-carry-awake", crossdock::carry_awake),
     ("crossdock-fill", crossdock::fill),
     ("crossdock-stock", crossdock::stock),
     ("iceoryx2-poll", iceoryx2::poll),

@@ -6,7 +6,9 @@ use crate::units::nanoseconds;
 use std::iter;
 
 /// Columns of the longest bar.
-const WIDTH: usize = 54;
+const WIDTH: usize = 56;
+/// Columns that a label of the axis needs.
+const LABEL: usize = 8;
 
 /// Bars whose lengths are logarithms of times.
 pub(super) struct Chart {
@@ -66,19 +68,24 @@ pub(super) fn text(report: &Report) -> String {
         let bar_text: String = iter::repeat_n(fill, columns).collect();
         text += &format!(" {way:<indent$}{bar_text} {}\n", nanoseconds(bar.ns));
     }
-    let mut ticks = String::new();
-    let mut labels = String::new();
-    for ns in chart.ticks() {
-        let column = 1 + indent + (chart.position(ns) * WIDTH as f64).round() as usize;
-        // A tick belongs to the right end of a bar that is as long.
-        let column = column.saturating_sub(1).max(1 + indent);
+    text + &axis(&chart, 1 + indent, tick)
+}
+
+/// The ticks, and below them as many labels as fit at equal distances.
+fn axis(chart: &Chart, left: usize, tick: char) -> String {
+    let decades = chart.ticks().count().max(2) - 1;
+    let stride = LABEL.div_ceil((WIDTH / decades).max(1));
+    let (mut ticks, mut labels) = (String::new(), String::new());
+    for (index, ns) in chart.ticks().enumerate() {
+        // Below the right end of a bar that is as long.
+        let columns = (chart.position(ns) * WIDTH as f64).round() as usize;
+        let column = left + columns.saturating_sub(1);
         ticks.extend(iter::repeat_n(' ', column.saturating_sub(ticks.chars().count())));
         ticks.push(tick);
-        let label = nanoseconds(ns);
-        if labels.len() < column {
-            labels += &" ".repeat(column - labels.len());
-            labels += &label;
+        if index % stride == 0 {
+            labels += &" ".repeat(column.saturating_sub(labels.len()));
+            labels += &nanoseconds(ns);
         }
     }
-    format!("{text}{ticks}\n{labels}\n")
+    format!("{ticks}\n{labels}\n")
 }

@@ -27,7 +27,7 @@ pub(crate) struct Args {
 #[derive(clap::Subcommand)]
 enum Carrier {
     /// Arrays come through one crossdock channel and go back through another
-    Array { dtype: DType, there: String, back: String },
+    Array { dtype: DType, there: String, back: String, cpu: Option<usize> },
     /// Arrays come serialised through standard input
     Bytes { dtype: DType },
 }
@@ -51,19 +51,16 @@ pub(super) struct Reading {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     match &args.carrier {
-        Carrier::Array { dtype, there, back } => {
-            with_dtype!(*dtype, T => arrays::<T>(there, back))
+        Carrier::Array { dtype, there, back, cpu } => {
+            with_dtype!(*dtype, T => arrays::<T>(there, back, *cpu))
         }
         Carrier::Bytes { dtype } => with_dtype!(*dtype, T => queue::consume::<T>()),
     }
 }
 
-fn arrays<T: Sample>(there: &str, back: &str) -> Result<()> {
-    let ends = Ends {
-        rx: Receiver::<ArrayMut<T>>::open(there)?,
-        tx: Sender::<ArrayMut<T>>::open(back)?,
-        limit: PATIENCE,
-    };
+fn arrays<T: Sample>(there: &str, back: &str, cpu: Option<usize>) -> Result<()> {
+    let (rx, tx) = (Receiver::<ArrayMut<T>>::open(there)?, Sender::<ArrayMut<T>>::open(back)?);
+    let ends = Ends::new(tx, rx, PATIENCE, cpu);
     answer(&())?;
     while let Some(request) = request()? {
         match request {

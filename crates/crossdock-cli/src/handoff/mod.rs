@@ -4,6 +4,7 @@ mod chart;
 pub(crate) mod consumer;
 mod json;
 mod ours;
+mod place;
 mod plot;
 mod python;
 mod queue;
@@ -32,13 +33,14 @@ const COPIES_MAX: u64 = 6;
 
 const METHOD: &str = "\
 How it is measured: a consumer is started as a separate process, and both processes read the same clock \
-(CLOCK_MONOTONIC) right before and right after each step.
-  hop        from the call that sends the array until the other process has it in hand. crossdock: median \
-of 4,000 hops of the very same array, there and back, while both processes are awake and poll. \
-The others: median of a few rounds.
-  hop + sum  from the same call until the other process has read every element and knows the sum.
-The time of reading the clock is not taken off. Sums, extremes and means of both processes are compared; \
-a mismatch is an error.";
+(CLOCK_MONOTONIC) right before and right after each step. What reading the clock costs is not taken off.
+
+  hop        From the call that sends the array until the other process has it in hand. crossdock: \
+median of up to 4,000 hops of the very same array, there and back, in bursts, while both processes poll, \
+each on a CPU of its own. The others: median of a few rounds.
+  hop + sum  From the same call until the other process has read every element and knows the sum.
+
+Sums, extremes and means of both processes are compared; a mismatch is an error.";
 
 /// Hand one array to another process, and compare with queues that serialise
 ///

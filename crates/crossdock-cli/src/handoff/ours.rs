@@ -1,6 +1,7 @@
 //! The array goes to the consumer and back through two crossdock channels.
 
 use super::consumer::{Reading, Request};
+use super::place::{self, Bound};
 use super::report::Timing;
 use super::spread::Spread;
 use crate::failure::{Failure, Result};
@@ -31,6 +32,8 @@ const HOP_MAX: Duration = Duration::from_secs(10);
 const NAP: Duration = Duration::from_micros(300);
 /// Polls, each about 20 ns, before others get their turn on this CPU.
 const POLLS_MAX: u32 = 50_000;
+/// The same if both processes share one CPU, perhaps.
+const POLLS_MAX_SHARED: u32 = 100;
 
 pub(super) struct Ours {
     pub(super) timing: Timing,
@@ -44,16 +47,15 @@ pub(super) fn measure<T: Sample>(
 ) -> Result<(Ours, ArrayMut<T>)> {
     let there = format!("handoff-{}-there", process::id());
     let back = format!("handoff-{}-back", process::id());
-    let ends = Ends {
-        tx: Sender::<ArrayMut<T>>::create(&there, CAPACITY)?,
-        rx: Receiver::<ArrayMut<T>>::create(&back, CAPACITY)?,
-        limit: HOP_MAX + limit,
-    };
+    let tx = Sender::<ArrayMut<T>>::create(&there, CAPACITY)?;
+    let rx = Receiver::<ArrayMut<T>>::create(&back, CAPACITY)?;
     let mut command = Command::new(env::current_exe().map_err(Failure::os("cannot find myself"))?);
     command.args(["consumer", "array", T::DTYPE.name(), &there, &back]);
+    let (our_cpu, their_cpu) = place::pair().map(|[ours, theirs]| (ours, theirs)).unzip();
+    command.args(their_cpu.map(|cpu| cpu.to_string()));
     let mut consumer = Helper::start("the consumer", command, limit)?;
-    let outcome = converse(&mut consumer, &ends, array);
-    match outcome {
+    let ends = Ends::new(tx, rx, HOP_MAX + limit, our_cpu);
+    match converse(&mut consumer, &ends, array) {
         Ok(found) => consumer.finish().map(|()| found),
         // The consumer may have said why on standard error; how it ended says more than our side.
         Err(Failure::Library(error)) => Err(consumer.failed(&format!("was given up: {error}"))),
@@ -138,10 +140,23 @@ pub(super) enum Manner {
 pub(super) struct Ends<T: Sample> {
     pub(super) tx: Sender<ArrayMut<T>>,
     pub(super) rx: Receiver<ArrayMut<T>>,
-    pub(super) limit: Duration,
+    limit: Duration,
+    polls_max: u32,
+    _bound: Option<Bound>,
 }
 
 impl<T: Sample> Ends<T> {
+    /// No wait is longer than `limit`; `cpu` is for this process alone, if there is more than one.
+    pub(super) fn new(
+        tx: Sender<ArrayMut<T>>,
+        rx: Receiver<ArrayMut<T>>,
+        limit: Duration,
+        cpu: Option<usize>,
+    ) -> Self {
+        let polls_max = if cpu.is_some() { POLLS_MAX } else { POLLS_MAX_SHARED };
+        Self { tx, rx, limit, polls_max, _bound: cpu.map(Bound::to) }
+    }
+
     /// Sends at a moment when the receiver is awake or asleep as wished; returns the moment.
     pub(super) fn send(&self, array: ArrayMut<T>, manner: Manner) -> Result<u64> {
         if manner == Manner::Asleep {
@@ -168,7 +183,7 @@ impl<T: Sample> Ends<T> {
                 other => return Ok(other?),
             }
             polls = polls.wrapping_add(1);
-            if polls < POLLS_MAX {
+            if polls < self.polls_max {
                 hint::spin_loop();
                 continue;
             }

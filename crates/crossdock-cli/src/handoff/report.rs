@@ -111,45 +111,41 @@ impl Report {
                 nanoseconds(timing.until_sum.median_ns),
                 times(timing.hop.median_ns, ours),
             ],
-            Outcome::Absent(_) => {
-                vec![row.name.to_owned(), "-".to_owned(), "-".to_owned(), "-".to_owned()]
-            }
+            Outcome::Absent(reason) => vec![
+                format!("{}\n  {reason}", row.name),
+                "-".to_owned(),
+                "-".to_owned(),
+                "-".to_owned(),
+            ],
         };
-        let head = ["way to the other process", "hop", "hop + sum", "hop, times crossdock's"];
+        let head = ["way to the other process", "hop", "hop + sum", "hop / crossdock's"];
         output::table(&head, self.rows.iter().map(row).collect(), &[1, 2, 3])
     }
 
     fn notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
-        for row in &self.rows {
-            let name = row.name;
-            match &row.outcome {
-                Outcome::Absent(reason) => notes.push(format!("{name}: {reason}")),
-                Outcome::Measured(timing) => {
-                    let hops = count(timing.hop.samples);
-                    let mut note = format!("{name}: median of {hops} hops");
-                    if let Some(p99) = timing.hop.p99_ns {
-                        note += &format!(", 99th percentile {}", nanoseconds(p99));
-                    }
-                    if let Some(asleep) = timing.hop_asleep {
-                        note += &format!(", {} to a sleeper", nanoseconds(asleep.median_ns));
-                    }
-                    if let (Some(hop), Some(sum)) = (timing.first_hop_ns, timing.first_until_sum_ns)
-                    {
-                        let (hop, sum) = (nanoseconds(hop), nanoseconds(sum));
-                        note += &format!("\n  the first hop took {hop}, the first hop + sum {sum}");
-                    }
-                    if let Some(versions) = &row.versions {
-                        let Versions { python, numpy } = versions;
-                        note += &format!(", Python {python}, numpy {numpy}");
-                    }
-                    notes.push(note);
-                }
-            }
-        }
-        notes.push(format!("found in every process: {}", self.summary));
+        let measured = self.rows.iter().filter_map(|row| row.timing().map(|timing| (row, timing)));
+        let mut notes: Vec<String> = measured.map(|(row, timing)| note(row, timing)).collect();
+        notes.push(format!("found by every process: {}", self.summary));
         notes
     }
+}
+
+fn note(row: &Row, timing: &Timing) -> String {
+    let mut note = format!("{}: median of {} hops", row.name, count(timing.hop.samples));
+    if let Some(p99) = timing.hop.p99_ns {
+        note += &format!(" to a polling process, 99th percentile {}", nanoseconds(p99));
+    }
+    if let Some(asleep) = timing.hop_asleep {
+        note += &format!("; {} to a sleeping one", nanoseconds(asleep.median_ns));
+    }
+    if let (Some(hop), Some(sum)) = (timing.first_hop_ns, timing.first_until_sum_ns) {
+        let (hop, sum) = (nanoseconds(hop), nanoseconds(sum));
+        note += &format!(";\n  the very first hop took {hop}, the very first hop + sum {sum}");
+    }
+    if let Some(Versions { python, numpy }) = &row.versions {
+        note += &format!("; Python {python}, numpy {numpy}");
+    }
+    note
 }
 
 impl fmt::Display for Report {

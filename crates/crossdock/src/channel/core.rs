@@ -367,7 +367,11 @@ impl Core {
         let region = match self.recent.region(ticket.arena, ticket.region) {
             Some(region) => region,
             None => {
-                let region = self.member.region(ticket.arena, ticket.region)?;
+                let region = self
+                    .member
+                    .region(ticket.arena, ticket.region)
+                    .map_err(|error| error.within(format_args!("channel {:?}", self.name())))
+                    .map_err(|error| error.named(self.name()))?;
                 self.recent.remember(&region);
                 region
             }
