@@ -5,7 +5,7 @@
 //!
 //! | module | contract that a platform must meet |
 //! |---|---|
-//! | [`file`] | make a file that has no name yet, reserve its bytes, give it a name exclusively, lock it shared or exclusively until the process ends |
+//! | [`mod@file`] | make a file that has no name yet, reserve its bytes, give it a name exclusively, lock it shared or exclusively until the process ends |
 //! | [`map`] | map a file at any address, read-only or read-write, beyond its present end |
 //! | [`wait`] | sleep on a 32-bit word in shared memory with an absolute deadline; wake one; wake all |
 //! | [`process`] | name this process so that nobody else can ever have that name; ask whether a named process still lives |
