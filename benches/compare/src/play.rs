@@ -143,7 +143,9 @@ pub(crate) fn carries(control: &mut Control, len: usize, mut carry: impl Carry) 
                 let read_ns = now_ns();
                 carry.release()?;
                 if read != len || total != value * len as f64 {
-                    return Err(format!("expected {len} × {value}, read {read}: {total}").into());
+                    return Err(
+                        format!("expected {len} \u{d7} {value}, read {read}: {total}").into()
+                    );
                 }
                 control.say(&format!("got {got_ns} {read_ns}"))?;
             }

@@ -67,15 +67,15 @@ impl Comparison {
     fn ratio_text(&self) -> String {
         let (ratio, against) = (short(self.ratio), &self.against);
         match self.goal {
-            Goal::AtLeast(_) | Goal::Speed => format!("{ratio} × faster than {against}"),
-            Goal::AtMost(_) | Goal::Ratio => format!("{ratio} × {against}"),
+            Goal::AtLeast(_) | Goal::Speed => format!("{ratio} \u{d7} faster than {against}"),
+            Goal::AtMost(_) | Goal::Ratio => format!("{ratio} \u{d7} {against}"),
         }
     }
 
     fn goal_text(&self) -> String {
         match self.goal {
-            Goal::AtMost(limit) => format!("≤ {} ×", short(limit)),
-            Goal::AtLeast(limit) => format!("≥ {} ×", short(limit)),
+            Goal::AtMost(limit) => format!("\u{2264} {} \u{d7}", short(limit)),
+            Goal::AtLeast(limit) => format!("\u{2265} {} \u{d7}", short(limit)),
             Goal::Ratio | Goal::Speed => String::new(),
         }
     }
@@ -111,7 +111,7 @@ impl Row {
     fn cells(&self) -> Vec<Cell> {
         let number = |pick: fn(&Summary) -> f64| {
             let text = self.summary.map(|summary| quantity(pick(&summary), self.unit));
-            right(text.unwrap_or_else(|| "–".to_owned()))
+            right(text.unwrap_or_else(|| "\u{2013}".to_owned()))
         };
         let lines = |text: fn(&Comparison) -> String| {
             self.comparisons.iter().map(text).collect::<Vec<_>>().join("\n")
@@ -211,7 +211,7 @@ pub(crate) fn size(bytes: usize) -> String {
 
 fn quantity(value: f64, unit: Unit) -> String {
     let (step, names) = match unit {
-        Unit::Nanoseconds => (1000.0, ["ns", "µs", "ms", "s"]),
+        Unit::Nanoseconds => (1000.0, ["ns", "\u{b5}s", "ms", "s"]),
         Unit::Bytes => (1024.0, ["B", "KiB", "MiB", "GiB"]),
     };
     let mut scaled = value;
@@ -255,7 +255,7 @@ mod tests {
     #[test]
     fn numbers_carry_their_unit() {
         assert_eq!(quantity(152.4, Unit::Nanoseconds), "152 ns");
-        assert_eq!(quantity(4_312.0, Unit::Nanoseconds), "4.31 µs");
+        assert_eq!(quantity(4_312.0, Unit::Nanoseconds), "4.31 \u{b5}s");
         assert_eq!(quantity(1.9e9, Unit::Nanoseconds), "1.90 s");
         assert_eq!(quantity(1_048_576.0, Unit::Bytes), "1.00 MiB");
         assert_eq!((size(1 << 10), size(500_000_000)), ("1 KiB".into(), "500 MB".into()));

@@ -129,7 +129,7 @@ pub(crate) const ROWS: &[Row] = &[
     any(4, row("live mutator: the table of parties", &["Ok"], live::mutated_parties)),
     row("plain POSIX name left by a killed maker", &["AlreadyExists", "Ok"], live::stale_posix),
     row("plain POSIX name, empty", &["Corrupt"], live::empty_posix),
-    row("32 descriptors, many named arrays", &["Io"], space::few_descriptors),
+    row("32 descriptors, many named arrays", &["LimitExceeded"], space::few_descriptors),
     row("32 descriptors, many arrays", &["Ok"], space::few_descriptors_arena),
     row("400 MB of address space", &["NoSpace"], space::little_address_space),
     needing(Needs::SmallDisk, row("64 MiB: block create", NO_SPACE, space::block)),

@@ -89,6 +89,9 @@ pub(crate) fn run(args: Args) -> Result<(), Violation> {
             // Nobody may have made the name yet; then there is nothing to spoil.
             let _ = std::fs::remove_file(registry::directory().join(args.act.to_string()));
         }
+        if worker.rng.one_in(50) {
+            worker.look_and_clean()?;
+        }
         match args.act {
             Act::Block => worker.attach_block()?,
             Act::Mix => worker.mix()?,
@@ -153,6 +156,13 @@ impl Worker {
             }
         }
         Ok(())
+    }
+
+    /// What somebody at a terminal may do at any time.
+    fn look_and_clean(&mut self) -> Result<(), Violation> {
+        let cannot = |what: &str, error: Error| Violation(format!("cannot {what}: {error:?}"));
+        registry::gc(true).map_err(|error| cannot("clean", error))?;
+        registry::list().map(drop).map_err(|error| cannot("list", error))
     }
 
     fn attach_block(&mut self) -> Result<(), Violation> {

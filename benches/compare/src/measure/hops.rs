@@ -26,7 +26,7 @@ pub(super) struct Burst {
 }
 
 /// After so many rounds everybody starts anew: where the pages of a pair happen to lie relative to
-/// the two cores shifts its times by ±15 %, and new processes get other pages.
+/// the two cores shifts its times by +-15 %, and new processes get other pages.
 const ROUNDS_PER_SET: usize = 5;
 
 /// Plays all of them in turn.
