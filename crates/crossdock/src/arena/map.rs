@@ -80,16 +80,8 @@ impl ArenaMap {
         header.party = id.to_word();
         header.reserve = arena_file_bytes(CHUNKS_MAX);
         let draft = Draft::new(namespace, "an arena", header, 0o600)?;
-        let link = || file::link(&draft.file, &namespace.directory, &name);
-        let linked = match link() {
-            // Left by an earlier table of parties; nobody can have it any more.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let _ = namespace.directory.unlink(&name);
-                link()
-            }
-            other => other,
-        };
-        linked.map_err(|error| Error::os("cannot create an arena", error))?;
+        link_anew(namespace, &draft.file, &name)
+            .map_err(|error| Error::os("cannot create an arena", error))?;
         Self::new(namespace, id, draft.file)
     }
 
@@ -191,18 +183,15 @@ impl ArenaMap {
         self.namespace.directory.inode_of(&region_name(self.id, region)).is_some()
     }
 
-    /// Makes a region of `bytes` bytes, all of whose memory is taken now; only the owner does.
+    /// Makes a region of `bytes` bytes, all of whose memory is taken now; only the owner does. It gets
+    /// its name last, so that a failure leaves nothing behind.
     pub(crate) fn create_region(self: &Arc<Self>, region: u32, bytes: u64) -> Result<Arc<Region>> {
-        let name = region_name(self.id, region);
-        let failed = |error| Error::os("cannot create a region", error);
+        let failed = |error| Error::os("cannot create a region for arrays", error);
         let file = file::unnamed(&self.namespace.directory, 0o600).map_err(failed)?;
-        file::reserve(&file, 0, bytes).map_err(|error| {
-            let error =
-                if error.raw_os_error().is_some() { error } else { io::Error::other(error) };
-            self.namespace.no_space("an array", bytes, error)
-        })?;
-        file::link(&file, &self.namespace.directory, &name).map_err(failed)?;
+        file::reserve(&file, 0, bytes)
+            .map_err(|error| self.namespace.no_space("an array", bytes, error))?;
         let map = Mapping::new(&file, bytes as usize, Access::ReadWrite).map_err(failed)?;
+        link_anew(&self.namespace, &file, &region_name(self.id, region)).map_err(failed)?;
         let created = Region::new(self, region, bytes);
         Ok(Arc::new(Region { read_write: OnceLock::from(map), ..created }))
     }
@@ -231,6 +220,18 @@ impl ArenaMap {
                 let _ = self.namespace.directory.unlink(&table);
             }
         }
+    }
+}
+
+/// Gives a file a name that only this process can want. If it is taken, then by the leftover of an
+/// earlier table of parties, whose numbers began at the same point.
+fn link_anew(namespace: &Namespace, file: &File, name: &str) -> io::Result<()> {
+    match file::link(file, &namespace.directory, name) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            namespace.directory.unlink(name)?;
+            file::link(file, &namespace.directory, name)
+        }
+        other => other,
     }
 }
 

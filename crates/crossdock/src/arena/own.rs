@@ -275,10 +275,11 @@ impl OwnArena {
     }
 
     fn new_region(&self, member: &Member, state: &mut State, bytes: u64) -> Result<Arc<Region>> {
+        // A failed attempt uses its number up, so the next one is not in its way.
         let number = state.regions;
+        state.regions += 1;
         let region = self.map.create_region(number, bytes)?;
         member.keep_region(&region);
-        state.regions += 1;
         state.reserved_bytes += bytes;
         let map = region.mapping(Access::ReadWrite)?;
         if IS_HUGE.load(Ordering::Relaxed) {
