@@ -2,6 +2,7 @@
 
 pub(crate) mod ledger;
 pub(crate) mod pattern;
+pub(crate) mod sabotage;
 pub(crate) mod worker;
 
 use crate::campaign::board::Row;
@@ -11,9 +12,10 @@ use crate::campaign::rng::Rng;
 use crate::campaign::{HANG_MAX, Progress, Violation, ensure, fresh_seed};
 use clap::ValueEnum;
 use ledger::Account;
+use sabotage::Sabotage;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
-use worker::{DRAIN, GOT, LEAVE, MAX_HANG_US, READY, SENT};
+use worker::{DRAIN, GOT, LEAVE, MAX_HANG_US, READY, SENT, row_of};
 
 /// Hand arrays from process to process while the processes are killed at random.
 #[derive(clap::Args)]
@@ -38,17 +40,10 @@ pub(crate) struct Args {
     seed: Option<u64>,
 }
 
-/// What a worker spoils.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Sabotage {
-    /// A message is received and not noted.
-    Lose,
-    /// A byte of a region is changed through its file.
-    Write,
-}
-
 /// Processes, each of which sends to the next one and to all.
 pub(crate) const WORKERS: usize = 3;
+/// Threads of each process, all of which send and receive.
+pub(crate) const THREADS: usize = 2;
 
 pub(crate) fn run(mut args: Args) -> ExitCode {
     let seed = args.seed.unwrap_or_else(fresh_seed);
@@ -94,13 +89,13 @@ fn campaign(args: &Args, seed: u64) -> Result<String, Violation> {
     let account = Account::read(&house.side())?;
     let verdict = account.check(&killed)?;
     let (kills, leaves) = (crew.kills, crew.leaves);
+    let longest_ms = crew.board.max(MAX_HANG_US) as f64 / 1e3;
     house.prove_empty()?;
     all_at_once(&house, &role)?;
     let proof = house.prove_empty()?;
     Ok(format!(
         "{verdict}, {kills} kills, {leaves} leaves, 0 stale, 0 corrupt, longest wait beyond its \
-         limit {:.1} ms, at most {} MB in use, {:.0} s; {proof}",
-        crew.board.max(MAX_HANG_US) as f64 / 1e3,
+         limit {longest_ms:.1} ms, at most {} MB in use, {:.0} s; {proof}",
         peak_bytes / 1_000_000,
         progress.elapsed().as_secs_f64(),
     ))
@@ -160,7 +155,11 @@ fn all_at_once(house: &House, role: &RoleArgs<'_>) -> Result<(), Violation> {
 /// Waits until every worker has opened all its channels.
 fn wait_until_ready(crew: &mut Crew<'_>) -> Result<(), Violation> {
     let start = Instant::now();
-    while !(0..WORKERS).all(|worker| crew.has_told_its_life(worker, READY)) {
+    let is_ready = |crew: &Crew<'_>, worker: usize| {
+        let life = crew.life(worker);
+        (0..THREADS).all(|thread| crew.board.get(row_of(worker, thread), READY) == life)
+    };
+    while !(0..WORKERS).all(|worker| is_ready(crew, worker)) {
         crew.watch()?;
         ensure(start.elapsed() < HANG_MAX, || "a worker cannot open its channels".to_owned())?;
         std::thread::sleep(Duration::from_micros(500));

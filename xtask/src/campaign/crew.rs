@@ -77,11 +77,6 @@ impl<'a> Crew<'a> {
         self.workers[worker].life
     }
 
-    /// Whether a worker has written the number of its present life into a field.
-    pub(crate) fn has_told_its_life(&self, worker: usize, field: usize) -> bool {
-        self.board.get(Row::Worker(worker), field) == self.life(worker)
-    }
-
     /// Looks after the workers: who has left is started again, who hangs is a violation.
     pub(crate) fn watch(&mut self) -> Result<(), Violation> {
         for index in 0..self.workers.len() {

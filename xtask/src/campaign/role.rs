@@ -35,7 +35,7 @@ pub(crate) fn run(args: Args) -> ExitCode {
         Role::Helper(args) => finish(None, crate::hostile::live::help(&args)),
         Role::Row(args) => finish(None, crate::hostile::ground::run(&args)),
         Role::Races(args) => finish(Some(&args.side.clone()), crate::races::worker::run(args)),
-        Role::Soak(args) => finish(Some(&args.side.clone()), crate::soak::worker::run(args)),
+        Role::Soak(args) => finish(Some(&args.side.clone()), crate::soak::worker::run(&args)),
     }
 }
 

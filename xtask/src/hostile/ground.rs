@@ -42,7 +42,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Violation> {
     let rng = Rng::new(args.seed);
     let mut ground = Ground { names, nth: args.nth, is_short: args.short, rng };
     let row = ROWS.get(args.index).ok_or("no such row")?;
-    (row.run)(&mut ground)
+    (row.run)(&mut ground)?;
+    if row.is_swept { ground.uproot() } else { Ok(()) }
 }
 
 /// A kind of object under a name.

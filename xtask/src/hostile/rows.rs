@@ -14,6 +14,8 @@ pub(crate) struct Row {
     /// Whether all of them must come.
     pub(crate) is_exact: bool,
     pub(crate) needs: Needs,
+    /// Whether nothing is left once what was planted has been removed.
+    pub(crate) is_swept: bool,
     /// Processes that make up the row.
     pub(crate) times: u64,
     pub(crate) run: fn(&mut Ground) -> Result<(), Violation>,
@@ -69,7 +71,7 @@ const fn row(
     expected: &'static [&'static str],
     run: fn(&mut Ground) -> Result<(), Violation>,
 ) -> Row {
-    Row { name, expected, is_exact: true, needs: Needs::Nothing, times: 1, run }
+    Row { name, expected, is_exact: true, needs: Needs::Nothing, is_swept: true, times: 1, run }
 }
 
 const fn needing(needs: Needs, row: Row) -> Row {
@@ -81,21 +83,29 @@ const fn any(times: u64, row: Row) -> Row {
     Row { is_exact: false, times, ..row }
 }
 
+/// A row after which the directory of names is beyond repair.
+const fn ruinous(row: Row) -> Row {
+    Row { is_swept: false, ..row }
+}
+
 /// What damaged bytes may come to: any error but one that only the operating system explains.
 const DAMAGED: &[&str] = &["Ok", "typed"];
 /// What opening and creating over a thing that is none of ours comes to.
 const FOREIGN: &[&str] = &["WrongKind"];
 const NO_SPACE: &[&str] = &["NoSpace"];
-const NO_DIRECTORY: &[&str] = &["Io", "WrongKind"];
+const NO_DIRECTORY: &[&str] = &["WrongKind"];
 const DENIED: &[&str] = &["PermissionDenied"];
 
 pub(crate) const ROWS: &[Row] = &[
-    row("directory: mode 0755", DENIED, |ground| foreign::directory_mode(ground, 0o755)),
-    row("directory: mode 0701", DENIED, |ground| foreign::directory_mode(ground, 0o701)),
-    any(1, row("directory: a link to a good one", NO_DIRECTORY, foreign::directory_link)),
-    any(1, row("directory: a file", NO_DIRECTORY, foreign::directory_file)),
-    row("directory: no parent", &["NotFound"], foreign::directory_no_parent),
-    needing(Needs::Root, row("directory: another user's", DENIED, foreign::directory_owner)),
+    ruinous(row("directory: mode 0755", DENIED, |ground| foreign::directory_mode(ground, 0o755))),
+    ruinous(row("directory: mode 0701", DENIED, |ground| foreign::directory_mode(ground, 0o701))),
+    ruinous(any(1, row("directory: a link to a good one", NO_DIRECTORY, foreign::directory_link))),
+    ruinous(any(1, row("directory: a file", NO_DIRECTORY, foreign::directory_file))),
+    ruinous(row("directory: no parent", &["NotFound"], foreign::directory_no_parent)),
+    ruinous(needing(
+        Needs::Root,
+        row("directory: another user's", DENIED, foreign::directory_owner),
+    )),
     row("name: empty, too long, with a slash", &["InvalidName"], foreign::bad_names),
     row("name: a FIFO", FOREIGN, foreign::fifo),
     row("name: a link to a good block", FOREIGN, foreign::link),
@@ -120,13 +130,16 @@ pub(crate) const ROWS: &[Row] = &[
     any(1, row("header bytes of an array", DAMAGED, |g| foreign::flipped(g, Specimen::Array))),
     any(1, row("header bytes of a channel", DAMAGED, |g| foreign::flipped(g, Specimen::Channel))),
     any(1, row("any bytes of an idle channel", DAMAGED, foreign::scrambled)),
-    any(340, row("truncated table of parties", DAMAGED, live::truncated_parties)),
-    any(100, row("scrambled table of parties", DAMAGED, live::scrambled_parties)),
-    any(66, row("truncated arena", &["Ok", "Corrupt", "WrongKind"], live::truncated_arena)),
-    any(66, row("truncated region", &["Ok", "Corrupt", "Stale"], live::truncated_region)),
-    any(4, row("live mutator: a channel", &["Ok"], live::mutated_channel)),
-    any(4, row("live mutator: an arena", &["Ok"], live::mutated_arena)),
-    any(4, row("live mutator: the table of parties", &["Ok"], live::mutated_parties)),
+    ruinous(any(340, row("truncated table of parties", DAMAGED, live::truncated_parties))),
+    ruinous(any(100, row("scrambled table of parties", DAMAGED, live::scrambled_parties))),
+    ruinous(any(
+        66,
+        row("truncated arena", &["Ok", "Corrupt", "WrongKind"], live::truncated_arena),
+    )),
+    ruinous(any(66, row("truncated region", &["Ok", "Corrupt", "Stale"], live::truncated_region))),
+    ruinous(any(4, row("live mutator: a channel", &["Ok"], live::mutated_channel))),
+    ruinous(any(4, row("live mutator: an arena", &["Ok"], live::mutated_arena))),
+    ruinous(any(4, row("live mutator: the table of parties", &["Ok"], live::mutated_parties))),
     row("plain POSIX name left by a killed maker", &["AlreadyExists", "Ok"], live::stale_posix),
     row("plain POSIX name, empty", &["Corrupt"], live::empty_posix),
     row("32 descriptors, many named arrays", &["LimitExceeded"], space::few_descriptors),

@@ -53,7 +53,6 @@ pub(crate) const ATTACHES: usize = 0;
 pub(crate) const CHECKS: usize = 1;
 pub(crate) const BUSY: usize = 2;
 pub(crate) const MAX_US: usize = 3;
-pub(crate) const MADE: usize = 4;
 /// The mark of the present attachment; 0 while detached.
 const MARK: usize = 5;
 const PID: usize = 6;
@@ -230,7 +229,6 @@ impl Worker {
     fn create_array(&mut self) -> Result<bool, Error> {
         let (mark, rows) = (self.mark(), 1 + self.rng.below(500) as usize);
         let array = Array::<u64>::create("a", [rows, 2], |index| mark + index as u64)?;
-        self.board.add(self.row, MADE, 1);
         if self.rng.one_in(4) {
             match array.persist() {
                 // Somebody may have removed the name meanwhile; the array lives on without it.

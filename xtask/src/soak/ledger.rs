@@ -7,7 +7,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::WORKERS;
+use super::{THREADS, WORKERS};
 
 /// Bytes of a note: what, queue, array, first page.
 const NOTE: usize = 32;
@@ -100,14 +100,16 @@ impl Account {
         }
         let all: u64 = killed.iter().sum();
         for (queue, lost) in lost.iter().enumerate() {
-            // A receiver that is killed may have taken one message that it has not noted yet.
+            // Each thread that is killed may have taken one message that it has not noted yet.
             let deaths = killed.get(queue / 2).copied().unwrap_or(all);
-            ensure(*lost <= deaths, || {
+            ensure(*lost <= deaths * THREADS as u64, || {
                 format!("queue {queue} lost {lost} messages, its receivers died {deaths} times")
             })?;
         }
         let lost: u64 = lost.iter().sum();
-        ensure(unfinished <= all, || format!("{unfinished} sends unfinished, {all} deaths"))?;
+        ensure(unfinished <= all * THREADS as u64, || {
+            format!("{unfinished} sends unfinished, {all} deaths")
+        })?;
         Ok(format!(
             "{sent} sent, {got} received, {lost} lost with a dead receiver, {unfinished} unfinished \
              by a dead sender"

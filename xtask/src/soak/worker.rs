@@ -2,15 +2,14 @@
 
 use super::ledger::{Event, Key, Ledger, NO_NUMBER, any_queue, array_number};
 use super::pattern::{self, PAGE};
-use super::{Sabotage, WORKERS};
-use crate::campaign::Violation;
+use super::sabotage::{self, Sabotage};
+use super::{THREADS, WORKERS};
 use crate::campaign::board::{Board, Row};
 use crate::campaign::crew::STEPS;
 use crate::campaign::rng::Rng;
+use crate::campaign::{Violation, ensure};
 use crossdock::channel::{Message, Receiver, RecvTimeoutError, SendTimeoutError, Sender};
-use crossdock::{Array, ArrayMut, arena, registry};
-use std::fs::OpenOptions;
-use std::os::unix::fs::FileExt;
+use crossdock::{Array, ArrayMut, arena};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -65,8 +64,8 @@ enum Kept {
     Unique(ArrayMut<u8>),
 }
 
-struct Worker {
-    args: Args,
+struct Worker<'a> {
+    args: &'a Args,
     row: Row,
     board: Board,
     ledger: Ledger,
@@ -77,14 +76,40 @@ struct Worker {
     unique: Vec<Ends<ArrayMut<u8>>>,
 }
 
-pub(crate) fn run(args: Args) -> Result<(), Violation> {
+pub(crate) fn run(args: &Args) -> Result<(), Violation> {
     arena::set_cache_max(64 << 20);
+    std::thread::scope(|scope| {
+        let others: Vec<_> =
+            (1..THREADS).map(|thread| scope.spawn(move || work_or_end(args, thread))).collect();
+        work_or_end(args, 0);
+        let is_sound = others.into_iter().all(|other| other.join().is_ok());
+        ensure(is_sound, || "a thread panicked".to_owned())
+    })
+}
+
+/// The work of a thread; what it finds wrong ends the whole process.
+fn work_or_end(args: &Args, thread: usize) {
+    if let Err(Violation(text)) = work(args, thread) {
+        match Board::open(&args.side) {
+            Ok(board) => board.report(&format!("thread {thread}: {text}")),
+            Err(error) => eprintln!("{text}, and {error}"),
+        }
+        std::process::exit(3);
+    }
+}
+
+/// The row of one thread of a worker; that of thread 0 is the worker's own.
+pub(crate) fn row_of(worker: usize, thread: usize) -> Row {
+    Row::Worker(worker + WORKERS * thread)
+}
+
+fn work(args: &Args, thread: usize) -> Result<(), Violation> {
     let board = Board::open(&args.side)?;
-    let row = Row::Worker(args.worker);
+    let row = row_of(args.worker, thread);
     let mut worker = Worker {
-        rng: Rng::new(args.seed ^ (args.life << 8) ^ args.worker as u64),
+        rng: Rng::new(args.seed ^ (args.life << 8) ^ (thread << 4 | args.worker) as u64),
         ledger: Ledger::open(&args.side, args.worker)?,
-        arrays: 0,
+        arrays: thread as u64,
         kept: Vec::new(),
         shared: open_all(args.worker, false)?,
         unique: open_all(args.worker, true)?,
@@ -92,16 +117,17 @@ pub(crate) fn run(args: Args) -> Result<(), Violation> {
         row,
         args,
     };
-    worker.board.set(row, READY, worker.args.life);
-    while !worker.board.is_stopped() && worker.board.get(row, LEAVE) != worker.args.life {
+    worker.board.set(row, READY, args.life);
+    let own = Row::Worker(args.worker);
+    while !worker.board.is_stopped() && worker.board.get(own, LEAVE) != args.life {
         if worker.board.get(Row::Controller, DRAIN) == 0 {
             worker.send()?;
         } else {
             worker.kept.clear();
         }
         worker.receive()?;
-        if worker.args.sabotage == Some(Sabotage::Write) {
-            spoil(&mut worker.rng);
+        if args.sabotage == Some(Sabotage::Write) {
+            sabotage::spoil(&mut worker.rng);
         }
         worker.look_again()?;
         worker.board.add(row, STEPS, 1);
@@ -125,7 +151,7 @@ fn open_all<M: Message>(worker: usize, is_unique: bool) -> Result<Vec<Ends<M>>, 
     Ok(all)
 }
 
-impl Worker {
+impl Worker<'_> {
     /// Notes how much longer than allowed a call took.
     fn time<R>(&self, call: impl FnOnce() -> R) -> R {
         let start = Instant::now();
@@ -134,6 +160,12 @@ impl Worker {
         let us = u64::try_from(beyond.as_micros()).unwrap_or(u64::MAX);
         self.board.raise(self.row, MAX_HANG_US, us);
         result
+    }
+
+    /// A number for an array that nobody uses again.
+    fn next_number(&mut self) -> u64 {
+        self.arrays += THREADS as u64;
+        array_number(self.args.worker, self.args.life, self.arrays)
     }
 
     fn new_array(&mut self) -> Result<(ArrayMut<u8>, u64), Violation> {
@@ -145,8 +177,7 @@ impl Worker {
             }
         }
         let mut array = ArrayMut::<u8>::uninit(len)?;
-        self.arrays += 1;
-        let number = array_number(self.args.worker, self.args.life, self.arrays);
+        let number = self.next_number();
         pattern::fill(&mut array, number, 0);
         Ok((array, number))
     }
@@ -236,9 +267,7 @@ impl Worker {
             let queue = ends.queue;
             if let Some(array) = self.take(&receiver, queue)? {
                 let (number, page) = self.note_received(queue, &array)?;
-                if self.rng.one_in(3) {
-                    self.keep(Kept::Shared(array), number, page);
-                }
+                self.use_shared(array, number, page)?;
             }
         }
         for index in 0..self.unique.len() {
@@ -253,6 +282,22 @@ impl Worker {
         Ok(())
     }
 
+    /// Keeps an array that came, passes it on, or takes it over if nobody else holds it.
+    fn use_shared(&mut self, array: Array<u8>, number: u64, page: u64) -> Result<(), Violation> {
+        match self.rng.below(5) {
+            0 => self.keep(Kept::Shared(array), number, page),
+            1 if self.board.get(Row::Controller, DRAIN) == 0 => {
+                self.send_shared(array, number, page)?;
+            }
+            2 => match array.try_into_mut() {
+                Ok(array) => self.use_unique(array, number, page)?,
+                Err(array) => self.keep(Kept::Shared(array), number, page),
+            },
+            _ => {}
+        }
+        Ok(())
+    }
+
     /// Writes into an array that came, and keeps it or passes it on.
     fn use_unique(
         &mut self,
@@ -263,8 +308,7 @@ impl Worker {
         if self.rng.one_in(2) {
             return Ok(());
         }
-        self.arrays += 1;
-        let own = array_number(self.args.worker, self.args.life, self.arrays);
+        let own = self.next_number();
         pattern::fill(&mut array, own, page);
         let is_full = self.board.get(Row::Controller, DRAIN) != 0;
         if is_full || self.rng.one_in(2) || number == NO_NUMBER {
@@ -315,20 +359,6 @@ impl Worker {
         };
         pattern::check(bytes, *number, *page, &mut self.rng)
             .map_err(|why| Violation(format!("changed while it was held: {why}")))
-    }
-}
-
-/// Writes into regions through their files, as no correct process does.
-fn spoil(rng: &mut Rng) {
-    let Ok(entries) = std::fs::read_dir(registry::directory()) else { return };
-    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-        let is_region = path.to_string_lossy().matches('.').count() == 4;
-        let file = OpenOptions::new().write(true).open(&path);
-        if let (true, Ok(file)) = (is_region, file) {
-            let len = file.metadata().map_or(1, |metadata| metadata.len().max(1));
-            // The region may just be given back.
-            let _ = file.write_at(&[rng.next() as u8], rng.below(len));
-        }
     }
 }
 
