@@ -8,6 +8,7 @@ mod bench;
 mod clock;
 mod control;
 mod interrupt;
+mod markdown;
 mod measure;
 mod pair;
 mod peer;
@@ -28,6 +29,7 @@ use clap::{Parser, Subcommand};
 use control::Control;
 use measure::MEASURES;
 use place::Place;
+use table::Row;
 
 /// Any failure ends the run, with a sentence that names the process.
 pub(crate) type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
@@ -48,6 +50,9 @@ struct Cli {
     /// JSON instead of a table.
     #[arg(long)]
     json: bool,
+    /// Markdown instead of a table, one for each measure: the body of docs/benchmarks.md.
+    #[arg(long, conflicts_with = "json")]
+    markdown: bool,
     /// The Python to compare with.
     #[arg(long, default_value = "python3", value_name = "PROGRAM")]
     python: String,
@@ -105,6 +110,14 @@ fn compare(cli: &Cli) -> Result<()> {
     let header = header(&bench, start);
     if cli.json {
         println!("{:#}", table::json(&header, &rows));
+    } else if cli.markdown {
+        println!("{header}");
+        for measure in MEASURES {
+            let of_it: Vec<&Row> = rows.iter().filter(|row| row.measure == measure.id).collect();
+            if !of_it.is_empty() {
+                println!("\n## {}: {}\n\n{}", measure.id, measure.title, markdown::table(&of_it));
+            }
+        }
     } else if !rows.is_empty() {
         println!("{header}\n{}", table::text(&rows));
         for measure in

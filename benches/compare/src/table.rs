@@ -56,7 +56,7 @@ impl Comparison {
         Some(Self { against: against.to_owned(), ratio, goal })
     }
 
-    fn reached(&self) -> Option<bool> {
+    pub(crate) fn reached(&self) -> Option<bool> {
         match self.goal {
             Goal::AtMost(limit) => Some(self.ratio <= limit),
             Goal::AtLeast(limit) => Some(self.ratio >= limit),
@@ -64,7 +64,7 @@ impl Comparison {
         }
     }
 
-    fn ratio_text(&self) -> String {
+    pub(crate) fn ratio_text(&self) -> String {
         let (ratio, against) = (short(self.ratio), &self.against);
         match self.goal {
             Goal::AtLeast(_) | Goal::Speed => format!("{ratio} \u{d7} faster than {against}"),
@@ -72,7 +72,7 @@ impl Comparison {
         }
     }
 
-    fn goal_text(&self) -> String {
+    pub(crate) fn goal_text(&self) -> String {
         match self.goal {
             Goal::AtMost(limit) => format!("\u{2264} {} \u{d7}", short(limit)),
             Goal::AtLeast(limit) => format!("\u{2265} {} \u{d7}", short(limit)),
@@ -108,11 +108,21 @@ impl Row {
         self
     }
 
-    fn cells(&self) -> Vec<Cell> {
+    /// Least, median and 99th percentile, with their unit.
+    pub(crate) fn numbers(&self) -> [String; 3] {
         let number = |pick: fn(&Summary) -> f64| {
             let text = self.summary.map(|summary| quantity(pick(&summary), self.unit));
-            right(text.unwrap_or_else(|| "\u{2013}".to_owned()))
+            text.unwrap_or_else(|| "\u{2013}".to_owned())
         };
+        [
+            number(|summary| summary.min),
+            number(|summary| summary.p50),
+            number(|summary| summary.p99),
+        ]
+    }
+
+    fn cells(&self) -> Vec<Cell> {
+        let [min, p50, p99] = self.numbers();
         let lines = |text: fn(&Comparison) -> String| {
             self.comparisons.iter().map(text).collect::<Vec<_>>().join("\n")
         };
@@ -130,9 +140,9 @@ impl Row {
             Cell::new(self.measure),
             Cell::new(&self.subject),
             right(size(self.bytes)),
-            number(|summary| summary.min),
-            number(|summary| summary.p50),
-            number(|summary| summary.p99),
+            right(min),
+            right(p50),
+            right(p99),
             Cell::new(ratio.collect::<Vec<_>>().join("\n")),
             right(lines(Comparison::goal_text)),
             Cell::new(lines(yes_no)),
