@@ -5,8 +5,8 @@ use crate::frame;
 use crate::units;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::io::{self, BufRead, BufReader, ErrorKind};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -64,7 +64,7 @@ impl Helper {
     /// Sends it a value of about `bytes_hint` bytes.
     pub(crate) fn tell_much(&mut self, value: &impl Serialize, bytes_hint: usize) -> Result<()> {
         let Some(stdin) = &mut self.stdin else { return Err(self.failed("is not listening")) };
-        frame::write(stdin, value, bytes_hint).map_err(|error| self.failed(&error.to_string()))
+        frame::write(stdin, value, bytes_hint).map_err(|error| self.broke_off(&error))
     }
 
     /// Waits for its next value.
@@ -72,7 +72,7 @@ impl Helper {
         match frame::read(&mut self.stdout) {
             Ok(Some(value)) => Ok(value),
             Ok(None) => Err(self.failed("ended early")),
-            Err(error) => Err(self.failed(&error.to_string())),
+            Err(error) => Err(self.broke_off(&error)),
         }
     }
 
@@ -82,7 +82,14 @@ impl Helper {
         match self.stdout.read_line(&mut line) {
             Ok(0) => Ok(None),
             Ok(_) => Ok(Some(line)),
-            Err(error) => Err(self.failed(&error.to_string())),
+            Err(error) => Err(self.broke_off(&error)),
+        }
+    }
+
+    fn broke_off(&mut self, error: &io::Error) -> Failure {
+        match error.kind() {
+            ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof => self.failed("ended early"),
+            _ => self.failed(&format!("talked nonsense: {error}")),
         }
     }
 
@@ -110,7 +117,7 @@ impl Helper {
         }
     }
 
-    fn end(&mut self) -> std::io::Result<std::process::ExitStatus> {
+    fn end(&mut self) -> io::Result<ExitStatus> {
         let deadline = Instant::now() + FAREWELL;
         loop {
             let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);

@@ -19,15 +19,19 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if args.json {
         return output::print_json(&entries.iter().map(EntryJson::from).collect::<Vec<_>>());
     }
-    if entries.is_empty() {
+    let mut text = if entries.is_empty() {
         let path = registry::directory();
-        return output::print(&format!(
-            "nothing is shared in {} (CROSSDOCK_DIR names another directory)",
-            path.display()
-        ));
+        format!("nothing is shared in {} (CROSSDOCK_DIR names another directory)", path.display())
+    } else {
+        let head = ["name", "kind", "contents", "size", "state", "messages", "made by", "age"];
+        output::table(&head, entries.iter().map(row).collect(), &[3, 5])
+    };
+    let garbage: u64 = registry::gc(false)?.iter().map(|piece| piece.bytes).sum();
+    if garbage > 0 {
+        let bytes = units::bytes(garbage);
+        text += &format!("\n\ndead processes left {bytes}: `crossdock gc --yes` frees it");
     }
-    let head = ["name", "kind", "contents", "size", "state", "messages", "made by", "age"];
-    output::print(&output::table(&head, entries.iter().map(row).collect(), &[3, 5]))
+    output::print(&text)
 }
 
 fn row(entry: &Entry) -> Vec<String> {

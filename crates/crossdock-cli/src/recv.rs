@@ -8,7 +8,7 @@ use crate::shown;
 use crate::units;
 use crossdock::channel::{Message, Receiver};
 use crossdock::registry::{self, Entry, Kind};
-use crossdock::{Array, ArrayMut, DType, ErrorKind, Order, npy};
+use crossdock::{Array, ArrayMut, DType, Element, ErrorKind, Order, npy};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -37,13 +37,20 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let progress = Progress::new(2);
     progress.stage(&format!("waiting for channel {:?}", args.name));
     let wait = Wait { started: Instant::now(), timeout: args.timeout };
-    let (dtype, is_unique) = meet(&args.name, &wait)?;
-    progress.stage(&format!("waiting for an array of {dtype} from {:?}", args.name));
-    let saved = with_dtype!(dtype, T => if is_unique {
-        take(args, &wait, |array: &ArrayMut<T>| save(args, array, array.shape(), array.order()))
-    } else {
-        take(args, &wait, |array: &Array<T>| save(args, array, array.shape(), array.order()))
-    })?;
+    let saved = loop {
+        let (dtype, is_unique) = meet(&args.name, &wait)?;
+        let saved = with_dtype!(dtype, T => if is_unique {
+            let save = |array: &ArrayMut<T>| save(args, array, array.shape(), array.order());
+            take(&args.name, &wait, &progress, save)
+        } else {
+            let save = |array: &Array<T>| save(args, array, array.shape(), array.order());
+            take(&args.name, &wait, &progress, save)
+        })?;
+        if let Some(saved) = saved {
+            break saved;
+        }
+        thread::sleep(LOOK);
+    };
     drop(progress);
     output::print(&saved)
 }
@@ -100,13 +107,24 @@ fn meet(name: &str, wait: &Wait) -> Result<(DType, bool)> {
     }
 }
 
+/// Takes one message; `None` if the channel is no longer the one that was seen.
 fn take<M: Message>(
-    args: &Args,
+    name: &str,
     wait: &Wait,
+    progress: &Progress,
     save: impl FnOnce(&M) -> Result<String>,
-) -> Result<String> {
-    let rx = Receiver::<M>::open_timeout(&args.name, wait.left())?;
-    save(&rx.recv_timeout(wait.left())?)
+) -> Result<Option<String>> {
+    let rx = match Receiver::<M>::open(name) {
+        Err(error)
+            if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::WrongType)
+                && !wait.left().is_zero() =>
+        {
+            return Ok(None);
+        }
+        opened => opened?,
+    };
+    progress.stage(&format!("waiting for an array of {} from {name:?}", M::Element::DTYPE));
+    save(&rx.recv_timeout(wait.left())?).map(Some)
 }
 
 fn save<T: Sample>(args: &Args, elements: &[T], shape: &[usize], order: Order) -> Result<String> {

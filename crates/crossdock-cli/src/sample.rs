@@ -150,7 +150,7 @@ macro_rules! bits_as_wire {
 }
 
 macro_rules! reals {
-    ($($type:ty: $wire:ident;)+) => {$(
+    ($($type:ty: $wire:ident, $as_f64:expr;)+) => {$(
         impl Sample for $type {
             $wire!();
 
@@ -159,21 +159,33 @@ macro_rules! reals {
             }
 
             fn sum(values: &[Self]) -> Number {
-                Number::Real(total(values, f64::from))
+                Number::Real(total(values, $as_f64))
             }
 
             fn range(values: &[Self]) -> Option<(Number, Number)> {
-                extremes(values, f64::from)
+                extremes(values, $as_f64)
             }
         }
     )+};
 }
 
 reals! {
-    f16: bits_as_wire;
-    bf16: bits_as_wire;
-    f32: its_own_wire;
-    f64: its_own_wire;
+    f16: bits_as_wire, half_as_f64;
+    bf16: bits_as_wire, |value: bf16| f32::from_bits(u32::from(value.to_bits()) << 16).into();
+    f32: its_own_wire, f64::from;
+    f64: its_own_wire, f64::from;
+}
+
+/// A half-precision number without a branch, so that many are converted at once.
+fn half_as_f64(value: f16) -> f64 {
+    const INFINITY: u32 = 0x7f80_0000;
+    /// 2^112: what the exponent of an `f32` is larger by.
+    const REBIAS: f32 = f32::from_bits(0x7780_0000);
+    let bits = u32::from(value.to_bits());
+    let magnitude = (bits & 0x7fff) << 13;
+    let finite = (f32::from_bits(magnitude) * REBIAS).to_bits();
+    let magnitude = if magnitude >= 0x0f80_0000 { magnitude | INFINITY } else { finite };
+    f32::from_bits(magnitude | (bits & 0x8000) << 16).into()
 }
 
 macro_rules! complexes {
@@ -292,6 +304,15 @@ mod tests {
         let (f, b) = (f16::from_f32(1000.0), bf16::from_f32(1024.0));
         assert!(Sample::sum(&vec![f; many]).is_same(&Number::Real(1e8)));
         assert!(Sample::sum(&vec![b; many]).is_same(&Number::Real(1.024e8)));
+    }
+
+    #[test]
+    fn every_half_precision_number_is_converted_exactly() {
+        for bits in 0..=u16::MAX {
+            let value = f16::from_bits(bits);
+            let (found, wanted) = (half_as_f64(value), value.to_f64());
+            assert!(found.to_bits() == wanted.to_bits() || found.is_nan() && wanted.is_nan());
+        }
     }
 
     #[test]

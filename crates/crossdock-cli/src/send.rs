@@ -59,7 +59,9 @@ fn load_and_pass<T: Sample>(args: &Args, file: &NpyFile) -> Result<()> {
 /// Whether there is a channel already whose receivers only read.
 fn wants_shared(name: &str) -> bool {
     let entry = registry::inspect(name);
-    entry.ok().and_then(|entry| entry.channel).is_some_and(|channel| !channel.is_unique)
+    entry.is_ok_and(|entry| {
+        entry.is_attached && entry.channel.is_some_and(|channel| !channel.is_unique)
+    })
 }
 
 fn pass<M: Message>(args: &Args, message: M) -> Result<()> {

@@ -1,5 +1,7 @@
 //! `crossdock handoff` from outside.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails to set up has failed")]
+
 mod common;
 
 use common::{World, has_numpy, text};

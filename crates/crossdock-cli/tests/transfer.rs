@@ -1,5 +1,7 @@
 //! `crossdock send` and `crossdock recv`, as in two terminals.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails to set up has failed")]
+
 mod common;
 
 use common::{World, text};

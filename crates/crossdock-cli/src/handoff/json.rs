@@ -1,5 +1,6 @@
 //! The report for programs.
 
+use super::place;
 use super::python::Versions;
 use super::report::{Outcome, Report};
 use super::spread::Spread;
@@ -35,6 +36,8 @@ struct Method {
     hop: &'static str,
     hop_and_sum: &'static str,
     is_clock_cost_subtracted: bool,
+    /// While crossdock's hops are measured.
+    has_each_process_its_own_cpu: bool,
 }
 
 #[derive(Serialize)]
@@ -127,6 +130,7 @@ pub(super) fn print(report: &Report) -> Result<()> {
             hop: "from the call that sends until the other process has the array in hand",
             hop_and_sum: "from the call that sends until the other process knows the sum",
             is_clock_cost_subtracted: false,
+            has_each_process_its_own_cpu: place::pair().is_some(),
         },
         rows: rows.collect(),
         found: Found::from(&report.summary),

@@ -37,7 +37,7 @@ How it is measured: a consumer is started as a separate process, and both proces
 
   hop        From the call that sends the array until the other process has it in hand. crossdock: \
 median of up to 4,000 hops of the very same array, there and back, in bursts, while both processes poll, \
-each on a CPU of its own. The others: median of a few rounds.
+each on a CPU of its own if there are two. The others: median of a few rounds.
   hop + sum  From the same call until the other process has read every element and knows the sum.
 
 Sums, extremes and means of both processes are compared; a mismatch is an error.";

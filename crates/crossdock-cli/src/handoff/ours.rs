@@ -15,12 +15,12 @@ use std::process::Command;
 use std::time::Duration;
 use std::{env, hint, process, thread};
 
-const WARM_UP: u32 = 200;
+const WARM_UP: u32 = 20;
 /// Many short bursts: in a long one, other programs want their turn.
 const BURSTS: u32 = 200;
 const AWAKE: u32 = 10;
 /// On a machine that is so busy that the bursts take longer, there are fewer.
-const BURSTS_MAX: Duration = Duration::from_secs(2);
+const BURSTS_MAX: Duration = Duration::from_secs(1);
 const ASLEEP: u32 = 100;
 const READINGS: u32 = 3;
 
@@ -31,7 +31,7 @@ const HOP_MAX: Duration = Duration::from_secs(10);
 /// After so long the other process, which polls for some microseconds, has gone to sleep.
 const NAP: Duration = Duration::from_micros(300);
 /// Polls, each about 20 ns, before others get their turn on this CPU.
-const POLLS_MAX: u32 = 50_000;
+const POLLS_MAX: u32 = 20_000;
 /// The same if both processes share one CPU, perhaps.
 const POLLS_MAX_SHARED: u32 = 100;
 

@@ -26,8 +26,8 @@ pub(super) fn svg(report: &Report) -> String {
          font-family=\"sans-serif\" font-size=\"13\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n"
     );
-    let what = format!("{} of {}", bytes(report.len_bytes), report.dtype);
-    let title = format!("Handing {what} ({}) to another process", shown::shape(&report.shape));
+    let what = format!("{} x {}", shown::shape(&report.shape), report.dtype);
+    let title = format!("Handing {} ({what}) to another process", bytes(report.len_bytes));
     text(&mut svg, 16.0, 24.0, "start", &title);
     for ns in chart.ticks() {
         let x = LEFT + chart.position(ns) * WIDTH;

@@ -135,12 +135,13 @@ fn note(row: &Row, timing: &Timing) -> String {
     if let Some(p99) = timing.hop.p99_ns {
         note += &format!(" to a polling process, 99th percentile {}", nanoseconds(p99));
     }
-    if let Some(asleep) = timing.hop_asleep {
-        note += &format!("; {} to a sleeping one", nanoseconds(asleep.median_ns));
-    }
-    if let (Some(hop), Some(sum)) = (timing.first_hop_ns, timing.first_until_sum_ns) {
+    if let (Some(asleep), Some(hop), Some(sum)) =
+        (timing.hop_asleep, timing.first_hop_ns, timing.first_until_sum_ns)
+    {
+        let asleep = nanoseconds(asleep.median_ns);
         let (hop, sum) = (nanoseconds(hop), nanoseconds(sum));
-        note += &format!(";\n  the very first hop took {hop}, the very first hop + sum {sum}");
+        note +=
+            &format!("\n  {asleep} to a sleeping one; the very first hop {hop}, with sum {sum}");
     }
     if let Some(Versions { python, numpy }) = &row.versions {
         note += &format!("; Python {python}, numpy {numpy}");

@@ -12,16 +12,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Nothing here takes so long, however busy the machine is.
-pub const LIMIT: Duration = Duration::from_secs(120);
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
 /// A directory of names and one for files, both unknown to everybody else and removed at the end.
-pub struct World {
-    pub names: PathBuf,
+pub(crate) struct World {
+    pub(crate) names: PathBuf,
     files: PathBuf,
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let id = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let names = PathBuf::from(format!("/dev/shm/crossdock-cli-test-{id}"));
@@ -30,31 +30,31 @@ impl World {
         Self { names, files }
     }
 
-    pub fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.files.join(name)
     }
 
     /// The command, yet to be given its arguments.
-    pub fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_crossdock"));
         command.env("CROSSDOCK_DIR", &self.names);
         command
     }
 
     /// Starts the command.
-    pub fn start(&self, args: &[&str]) -> Running {
+    pub(crate) fn start(&self, args: &[&str]) -> Running {
         let mut command = self.command();
         command.args(args);
         Running::start(command)
     }
 
     /// Runs the command to its end.
-    pub fn run(&self, args: &[&str]) -> Ended {
+    pub(crate) fn run(&self, args: &[&str]) -> Ended {
         self.start(args).end()
     }
 
     /// Runs the command, which must succeed, and parses what it prints.
-    pub fn json(&self, args: &[&str]) -> Value {
+    pub(crate) fn json(&self, args: &[&str]) -> Value {
         let ended = self.run(args);
         assert!(ended.status.success(), "{args:?}: {}", ended.stderr);
         serde_json::from_str(&ended.stdout)
@@ -62,7 +62,7 @@ impl World {
     }
 
     /// Looks at a name again and again until it is as it must be.
-    pub fn await_entry(&self, name: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) fn await_entry(&self, name: &str, is_so: impl Fn(&Value) -> bool) -> Value {
         let started = Instant::now();
         loop {
             let ended = self.run(&["inspect", name, "--json"]);
@@ -76,7 +76,7 @@ impl World {
     }
 
     /// Asserts that nothing is left.
-    pub fn end(self) {
+    pub(crate) fn end(self) {
         if let Ok(names) = fs::read_dir(&self.names) {
             let names: Vec<_> = names.flatten().map(|entry| entry.file_name()).collect();
             assert!(names.is_empty(), "left behind: {names:?}");
@@ -92,7 +92,7 @@ impl Drop for World {
 }
 
 /// A process that is killed if the test gives up.
-pub struct Running {
+pub(crate) struct Running {
     child: Child,
     stdout: Receiver<String>,
     stderr: Receiver<String>,
@@ -100,14 +100,14 @@ pub struct Running {
     heard: String,
 }
 
-pub struct Ended {
-    pub status: ExitStatus,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Running {
-    pub fn start(mut command: Command) -> Self {
+    pub(crate) fn start(mut command: Command) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let stdout = lines(child.stdout.take().unwrap());
@@ -116,7 +116,7 @@ impl Running {
     }
 
     /// Waits for a line on standard error.
-    pub fn await_stderr(&mut self, wanted: &str) {
+    pub(crate) fn await_stderr(&mut self, wanted: &str) {
         while !self.heard.contains(wanted) {
             match self.stderr.recv_timeout(LIMIT) {
                 Ok(line) => self.heard += &line,
@@ -126,22 +126,22 @@ impl Running {
     }
 
     /// Waits for the next line on standard output.
-    pub fn next_stdout(&mut self) -> String {
+    pub(crate) fn next_stdout(&mut self) -> String {
         self.stdout.recv_timeout(LIMIT).unwrap()
     }
 
     /// Closes its standard output.
-    pub fn close_stdout(&mut self) {
+    pub(crate) fn close_stdout(&mut self) {
         self.stdout = mpsc::channel().1;
     }
 
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// Closes its standard input and waits for it to end.
-    pub fn end(mut self) -> Ended {
+    pub(crate) fn end(mut self) -> Ended {
         drop(self.child.stdin.take());
         let stdout = rest(&self.stdout);
         let stderr = std::mem::take(&mut self.heard) + &rest(&self.stderr);
@@ -185,7 +185,7 @@ fn rest(lines: &Receiver<String>) -> String {
 }
 
 /// Whether python3 has numpy.
-pub fn has_numpy() -> bool {
+pub(crate) fn has_numpy() -> bool {
     let status = Command::new("python3")
         .args(["-c", "import numpy"])
         .stdin(Stdio::null())
@@ -196,6 +196,6 @@ pub fn has_numpy() -> bool {
 }
 
 /// A path as an argument.
-pub fn text(path: &Path) -> &str {
+pub(crate) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
