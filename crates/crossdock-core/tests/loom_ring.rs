@@ -4,6 +4,7 @@
 //! that is to die does so before any one of its accesses to the ring, all of which are tried in turn;
 //! then it comes back as its own reaper, beside the survivors.
 #![cfg(loom)]
+#![allow(clippy::unwrap_used, reason = "a panic is how a model says no")]
 
 mod loom_model;
 
@@ -67,7 +68,7 @@ fn receive(ring: &Ring<'_>, me: Party, times: usize, received: &mut Vec<u64>) {
                     message.payload[1], !message.payload[0],
                     "broken: a taken message is not whole"
                 );
-                ring.finish(&message);
+                let _ = ring.finish(&message);
                 received.push(message.payload[0]);
             }
             Next::Ready(_) => {}
@@ -227,7 +228,7 @@ fn a_dying_sender(capacity: usize, messages: usize, accesses: u32, is_reaped: bo
 }
 
 /// A receiver dies. Returns whether it did.
-fn a_dying_receiver(capacity: usize, accesses: u32) -> bool {
+fn a_dying_receiver(capacity: usize, looks: usize, accesses: u32) -> bool {
     let memory = Memory::new(capacity);
     let is_dead = Arc::new(AtomicBool::new(false));
     let victim = {
@@ -235,7 +236,7 @@ fn a_dying_receiver(capacity: usize, accesses: u32) -> bool {
         thread::spawn(move || {
             let ring = memory.ring();
             let mut received = Vec::new();
-            let end = die_before(accesses, || receive(&ring, party(VICTIM), 2, &mut received));
+            let end = die_before(accesses, || receive(&ring, party(VICTIM), looks, &mut received));
             is_dead.store(end.is_none(), Release);
             if end.is_none() {
                 ring.reap(party(VICTIM));
@@ -303,22 +304,23 @@ fn a_dying_reaper(sender_accesses: u32, receiver_accesses: u32, reaper_accesses:
 
 #[test]
 fn two_senders_and_a_receiver_share_one_slot() {
-    check(3, || two_senders_and_a_receiver(1, 2));
+    check(1, || two_senders_and_a_receiver(1, 2));
+    check(3, || two_senders_and_a_receiver(1, 1));
 }
 
 #[test]
 fn two_senders_and_a_receiver_share_two_slots() {
-    check(3, || two_senders_and_a_receiver(2, 2));
+    check(2, || two_senders_and_a_receiver(2, 2));
 }
 
 #[test]
 fn a_sender_and_two_receivers_share_one_slot() {
-    check(3, || a_sender_and_two_receivers(1, 2));
+    check(2, || a_sender_and_two_receivers(1, 2));
 }
 
 #[test]
 fn a_sender_and_two_receivers_share_two_slots() {
-    check(2, || a_sender_and_two_receivers(2, 3));
+    check(1, || a_sender_and_two_receivers(2, 3));
 }
 
 #[test]
@@ -333,17 +335,17 @@ fn a_sender_dies_at_any_step_with_one_slot() {
 
 #[test]
 fn a_sender_dies_at_any_step_with_two_slots() {
-    check_deaths(2, |accesses| a_dying_sender(2, 2, accesses, true));
+    check_deaths(1, |accesses| a_dying_sender(2, 2, accesses, true));
 }
 
 #[test]
 fn a_receiver_dies_at_any_step_with_one_slot() {
-    check_deaths(2, |accesses| a_dying_receiver(1, accesses));
+    check_deaths(2, |accesses| a_dying_receiver(1, 1, accesses));
 }
 
 #[test]
 fn a_receiver_dies_at_any_step_with_two_slots() {
-    check_deaths(2, |accesses| a_dying_receiver(2, accesses));
+    check_deaths(1, |accesses| a_dying_receiver(2, 2, accesses));
 }
 
 #[test]

@@ -7,6 +7,7 @@
 //! A changer here puts a fence between its change and [`Signal::notify`]; the ring has a sequentially
 //! consistent exchange instead, which loom cannot tell from a weaker one.
 #![cfg(loom)]
+#![allow(clippy::unwrap_used, reason = "a panic is how a model says no")]
 
 mod loom_model;
 

@@ -11,6 +11,7 @@
 //! | [`process`] | name this process so that nobody else can ever have that name; ask whether a named process still lives |
 //! | [`clock`] | one monotonic clock that all processes of the machine share |
 //! | [`fork`], [`exit`] | notice a fork that the library did not make; run a function at a normal exit |
+//! | [`cpu`], [`place`] | how many processors there are; bind a thread to one; cache hints |
 //! | [`copy`] | copy bytes from and to memory that another process may be writing |
 //!
 //! # What it does not do
@@ -30,5 +31,6 @@ pub mod exit;
 pub mod file;
 pub mod fork;
 pub mod map;
+pub mod place;
 pub mod process;
 pub mod wait;

@@ -177,13 +177,19 @@ pub fn save<T: Element>(
     file.write_all(bytes).map_err(cannot)
 }
 
-/// A version 1 header, padded so that the elements begin at a multiple of 64 bytes.
+/// A version 1 header, byte for byte as numpy writes it: with room for the axis along which the array
+/// could grow to have 21 digits, and padded so that the elements begin at a multiple of 64 bytes.
 fn header_bytes(dtype: DType, shape: &[usize], order: Order) -> Vec<u8> {
-    let axes: String = shape.iter().map(|extent| format!("{extent}, ")).collect();
+    const GROWTH_DIGITS: usize = 21;
+    let extents: Vec<String> = shape.iter().map(ToString::to_string).collect();
+    let only_one = if extents.len() == 1 { "," } else { "" };
+    let axes = extents.join(", ") + only_one;
+    let growing = if order == Order::F { extents.last() } else { extents.first() };
     let fortran = if order == Order::F { "True" } else { "False" };
     let descr = descr_of(dtype);
     let mut text =
         format!("{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': ({axes}), }}");
+    text.push_str(&" ".repeat(GROWTH_DIGITS - growing.map_or(GROWTH_DIGITS, String::len)));
     let unpadded = 10 + text.len() + 1;
     text.push_str(&" ".repeat(unpadded.next_multiple_of(64) - unpadded));
     text.push('\n');
@@ -248,4 +254,20 @@ fn dtype_of(header: &NpyHeader, shown: &str) -> Result<DType> {
         _ => return unsupported(format!("elements of type {plain} have no counterpart")),
     };
     Ok(dtype)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_numpys_own() {
+        let numpys = "{'descr': '<f8', 'fortran_order': True, 'shape': (3, 4), }";
+        let bytes = header_bytes(DType::F64, &[3, 4], Order::F);
+        assert_eq!(bytes.len(), 128);
+        assert_eq!(&bytes[..10], b"\x93NUMPY\x01\x00\x76\x00");
+        assert_eq!(std::str::from_utf8(&bytes[10..]).unwrap().trim_end(), numpys);
+        let one = header_bytes(DType::I8, &[7], Order::C);
+        assert!(std::str::from_utf8(&one[10..]).unwrap().contains("'shape': (7,), }"));
+    }
 }

@@ -71,7 +71,8 @@ pub struct Entry {
     pub len_bytes: u64,
     /// Bytes of memory that the file takes.
     pub file_bytes: u64,
-    /// Whether a process has it open.
+    /// Whether a process has it open. A hint: it is also true for the moment in which somebody else
+    /// looks at the name or removes it.
     pub is_attached: bool,
     /// Whether the name outlives its users.
     pub is_persistent: bool,

@@ -90,7 +90,9 @@ fn senders_get_their_array_back_when_the_receivers_have_gone() {
     let second = rx.clone();
     drop(rx);
     tx.send(array(1)).unwrap();
+    assert!(!tx.is_disconnected());
     drop(second);
+    assert!(tx.is_disconnected());
     match tx.try_send(array(2)) {
         Err(TrySendError::Disconnected(back)) => assert_eq!(back[0], 2),
         other => panic!("{other:?}"),

@@ -1,6 +1,5 @@
 //! The report for programs.
 
-use super::place;
 use super::python::Versions;
 use super::report::{Outcome, Report};
 use super::spread::Spread;
@@ -8,6 +7,7 @@ use crate::failure::Result;
 use crate::output;
 use crate::shown;
 use crate::stats::{Number, Summary};
+use crossdock_sys::place;
 use serde::{Serialize, Serializer};
 
 #[derive(Serialize)]

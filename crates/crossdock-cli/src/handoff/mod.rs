@@ -4,7 +4,6 @@ mod chart;
 pub(crate) mod consumer;
 mod json;
 mod ours;
-mod place;
 mod plot;
 mod python;
 mod queue;

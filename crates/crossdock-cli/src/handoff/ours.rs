@@ -1,7 +1,6 @@
 //! The array goes to the consumer and back through two crossdock channels.
 
 use super::consumer::{Reading, Request};
-use super::place::{self, Bound};
 use super::report::Timing;
 use super::spread::Spread;
 use crate::failure::{Failure, Result};
@@ -11,6 +10,7 @@ use crate::stats::Summary;
 use crossdock::ArrayMut;
 use crossdock::channel::{Receiver, Sender, TryRecvError};
 use crossdock_sys::clock::{Deadline, now_ns};
+use crossdock_sys::place::{self, Bound};
 use std::process::Command;
 use std::time::Duration;
 use std::{env, hint, process, thread};

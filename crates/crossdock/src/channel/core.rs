@@ -205,6 +205,12 @@ impl Core {
         }
     }
 
+    /// Whether the other side has been there and has gone, as far as is known now.
+    pub(crate) fn is_alone(&self, end: End) -> bool {
+        self.note_fruitless_poll();
+        self.members(if end == End::Sender { End::Receiver } else { End::Sender }).have_left()
+    }
+
     /// Counts another handle of this process; the first one makes it a member.
     pub(crate) fn join(&self, end: End) {
         let mut handles = self.handles.lock();

@@ -169,6 +169,13 @@ impl<M: Message> Receiver<M> {
         self.len() == 0
     }
 
+    /// Whether there has been a sender and none is left. The death of one may be noticed some
+    /// milliseconds late.
+    #[must_use]
+    pub fn is_disconnected(&self) -> bool {
+        self.core.is_alone(End::Receiver)
+    }
+
     /// The name of the channel.
     #[must_use]
     pub fn name(&self) -> &str {

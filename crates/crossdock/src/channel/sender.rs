@@ -196,6 +196,13 @@ impl<M: Message> Sender<M> {
         self.len() == self.capacity()
     }
 
+    /// Whether there has been a receiver and none is left. The death of one may be noticed some
+    /// milliseconds late.
+    #[must_use]
+    pub fn is_disconnected(&self) -> bool {
+        self.core.is_alone(End::Sender)
+    }
+
     /// The name of the channel.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -6,7 +6,8 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::fs;
 
 /// Two processors that this process may use, of different cores if possible; `None` if it has one.
-pub(super) fn pair() -> Option<[usize; 2]> {
+#[must_use]
+pub fn pair() -> Option<[usize; 2]> {
     let allowed = sched_getaffinity(None).ok()?;
     let allowed: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu)).collect();
     // Not the first one, which is the one that serves devices.
@@ -32,13 +33,15 @@ fn parse(list: &str) -> Vec<usize> {
 }
 
 /// This thread, bound to one processor until dropped.
-pub(super) struct Bound {
+#[derive(Debug)]
+#[must_use = "the thread is free again when this is dropped"]
+pub struct Bound {
     before: Option<CpuSet>,
 }
 
 impl Bound {
     /// Binds it. If the system refuses, things only take longer.
-    pub(super) fn to(cpu: usize) -> Self {
+    pub fn to(cpu: usize) -> Self {
         let mut set = CpuSet::new();
         set.set(cpu);
         let before = sched_getaffinity(None).ok();
