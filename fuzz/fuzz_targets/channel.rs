@@ -18,7 +18,8 @@ fuzz_target!(|data: &[u8]| {
         small => small,
     };
     // As long as the header promises, or not.
-    let promised = usize::try_from(channel_bytes(capacity)).unwrap_or(usize::MAX).saturating_add(256);
+    let promised =
+        usize::try_from(channel_bytes(capacity)).unwrap_or(usize::MAX).saturating_add(256);
     let len = promised.min(LEN_MAX).saturating_sub((kind >> 4) & 7);
     let count = input.short();
     let hostile = Hostile::new(len, input.bytes(count));
@@ -60,13 +61,13 @@ fn use_channel(hostile: &Hostile, table: &ChannelTable<'_>, input: &mut Input<'_
             6 => {
                 if let Some(message) = messages.last() {
                     read_ticket(&message.payload);
-                    ring.is_current(message);
+                    let _ = ring.is_current(message);
                     ring.take(message, input.party());
                 }
             }
             7 => {
                 if let Some(message) = messages.pop() {
-                    ring.finish(&message);
+                    let _ = ring.finish(&message);
                 }
             }
             8 => {
@@ -76,7 +77,7 @@ fn use_channel(hostile: &Hostile, table: &ChannelTable<'_>, input: &mut Input<'_
                 ring.any(|payload| read_ticket(payload).is_some());
             }
             10 => {
-                ring.in_the_way();
+                let _ = ring.in_the_way();
                 ring.settle();
                 assert_eq!(ring.is_empty(), ring.len() == 0);
             }

@@ -29,7 +29,10 @@ fuzz_target!(|data: &[u8]| {
         }
     };
     assert_eq!(Header::from_bytes(&header.to_bytes(), file_bytes).as_ref(), Ok(&header));
-    assert!(header.data_offset + header.len <= file_bytes, "a file is shorter than its header says");
+    assert!(
+        header.data_offset + header.len <= file_bytes,
+        "a file is shorter than its header says"
+    );
     assert!(header.data_offset + header.len <= header.reserve && header.reserve <= RESERVE_MAX);
     open(&header, file_bytes);
 });

@@ -128,8 +128,6 @@ pub fn read_ticket(payload: &Payload) -> Option<Ticket> {
     let (words, used) = ticket.to_words();
     assert!(words[used..].iter().all(|word| *word == 0), "a word that counts is not sent");
     assert_eq!(Ticket::from_words(&words), Ok(ticket));
-    let bytes = ticket.len_bytes().expect("an accepted ticket has a length");
-    assert!(ticket.offset_bytes.checked_add(bytes).is_some());
-    assert!(ticket.is_same_chunk(&ticket));
+    assert!(ticket.offset_bytes.checked_add(ticket.len_bytes).is_some());
     Some(ticket)
 }

@@ -134,8 +134,8 @@ impl Chunk {
     ///
     /// # Errors
     ///
-    /// [`Corrupt`] when `from` was no holder or `to` was one: then both are holders now, so the memory
-    /// is at worst not reused.
+    /// [`Corrupt`] when `from` was no holder or `to` was one: then `to` is a holder in any case, so the
+    /// memory is at worst not reused.
     #[inline]
     pub fn hand_over(&self, from: Party, to: Party) -> Result<(), Corrupt> {
         const WRONG: Corrupt = Corrupt("a hold was passed on that was not there");
@@ -153,14 +153,17 @@ impl Chunk {
             self.holders[to_word].fetch_or(from_bit | to_bit, AcqRel);
             return Err(WRONG);
         }
+        if from == to {
+            return Err(WRONG);
+        }
         let change = SET_ONE.wrapping_add(to_bit);
         let old = self.holders[to_word].fetch_add(change, AcqRel);
         if old & to_bit != 0 {
             self.holders[to_word].fetch_sub(change, AcqRel);
             return Err(WRONG);
         }
-        self.holders[from_word].fetch_and(!from_bit, AcqRel);
-        Ok(())
+        let old = self.holders[from_word].fetch_and(!from_bit, AcqRel);
+        if old & from_bit == 0 { Err(WRONG) } else { Ok(()) }
     }
 
     /// Whether `party` is among the holders now.
@@ -224,6 +227,11 @@ mod tests {
 
     #[test]
     fn passing_on_what_is_not_there_is_noticed_and_frees_nothing() {
+        for (from, to) in [(0, 1), (0, 335)] {
+            let chunk = Chunk::new();
+            assert!(chunk.hand_over(party(from), party(to)).is_err(), "nobody has {from}");
+            assert!(chunk.is_held_by(party(to)));
+        }
         for (from, to) in [(0, 1), (0, 335), (5, 5)] {
             let chunk = Chunk::new();
             chunk.take(party(to));

@@ -52,6 +52,7 @@ pub struct PartyId {
 
 impl PartyId {
     const EPOCH_BITS: u32 = 48;
+    const EPOCH_MASK: u64 = (1 << Self::EPOCH_BITS) - 1;
 
     /// Both in one word: `number << 48 | epoch`.
     #[must_use]
@@ -63,7 +64,7 @@ impl PartyId {
     #[must_use]
     pub fn from_word(word: u64) -> Option<Self> {
         let party = Party::new(usize::try_from(word >> Self::EPOCH_BITS).ok()?)?;
-        Some(Self { party, epoch: word & ((1 << Self::EPOCH_BITS) - 1) })
+        Some(Self { party, epoch: word & Self::EPOCH_MASK })
     }
 }
 
@@ -81,16 +82,19 @@ pub enum State {
     },
 }
 
-const FREE: u64 = 0;
 const PROCESS: u64 = 1;
 const CHANNEL: u64 = 2;
 const STATE_BITS: u32 = 8;
+
+fn epoch_of(word: u64) -> u64 {
+    (word >> STATE_BITS) & PartyId::EPOCH_MASK
+}
 
 /// One row of the table of parties.
 ///
 /// | word & 0xff | meaning |
 /// |---|---|
-/// | 0 | free; the other fields say nothing |
+/// | 0, or no other below | free; the other fields say nothing |
 /// | 1 | a process, whose identity the other fields hold |
 /// | 2 | a channel, whose inode `object` holds |
 ///
@@ -129,7 +133,7 @@ impl Record {
             };
             crate::primitive::fence(Acquire);
             if self.word.load(Relaxed) == word {
-                return (word >> STATE_BITS, state);
+                return (epoch_of(word), state);
             }
         }
     }
@@ -139,7 +143,7 @@ impl Record {
     #[must_use]
     pub fn epoch(&self) -> Option<u64> {
         let word = self.word.load(Acquire);
-        (word & 0xff != FREE).then_some(word >> STATE_BITS)
+        matches!(word & 0xff, PROCESS | CHANNEL).then_some(epoch_of(word))
     }
 
     /// Gives a free record to a process; the caller holds the directory's lock.
@@ -161,8 +165,7 @@ impl Record {
 
     /// The commit store of a taking: the epoch goes up and the state appears together.
     fn commit(&self, state: u64) -> u64 {
-        const EPOCH_MASK: u64 = (1 << PartyId::EPOCH_BITS) - 1;
-        let epoch = ((self.word.load(Relaxed) >> STATE_BITS) + 1) & EPOCH_MASK;
+        let epoch = (epoch_of(self.word.load(Relaxed)) + 1) & PartyId::EPOCH_MASK;
         self.word.store((epoch << STATE_BITS) | state, Release);
         epoch
     }

@@ -3,6 +3,7 @@
 //! Preemptions are bounded, in each test by the number there.
 #![cfg(loom)]
 #![allow(clippy::unwrap_used, reason = "a panic is how a model says no")]
+#![allow(clippy::print_stdout, reason = "how much was explored")]
 
 mod loom_model;
 

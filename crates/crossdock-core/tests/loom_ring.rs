@@ -5,6 +5,7 @@
 //! then it comes back as its own reaper, beside the survivors.
 #![cfg(loom)]
 #![allow(clippy::unwrap_used, reason = "a panic is how a model says no")]
+#![allow(clippy::print_stdout, reason = "how much was explored")]
 
 mod loom_model;
 

@@ -8,6 +8,7 @@
 //! consistent exchange instead, which loom cannot tell from a weaker one.
 #![cfg(loom)]
 #![allow(clippy::unwrap_used, reason = "a panic is how a model says no")]
+#![allow(clippy::print_stdout, reason = "how much was explored")]
 
 mod loom_model;
 
