@@ -49,7 +49,7 @@
 //! # Features
 //!
 //! * `npy` (default): read and write `.npy` files, [`npy`].
-//! * `ndarray`: [`Array::as_ndarray`] and its like.
+//! * `ndarray`: `Array::as_ndarray` and its like.
 #![deny(unsafe_code)]
 
 pub mod arena;
