@@ -19,9 +19,10 @@ pub(crate) fn command(program: &str, args: &[&str]) -> Command {
     command
 }
 
-/// Prints and runs `command`; true if it succeeded.
+/// Says which and runs `command`; true if it succeeded. Standard output is left to the command: it may
+/// be a table or JSON for a program.
 pub(crate) fn run(mut command: Command) -> bool {
-    println!("$ {}", display(&command));
+    eprintln!("$ {}", display(&command));
     match command.status() {
         Ok(status) => status.success(),
         Err(err) => {
