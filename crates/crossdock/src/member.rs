@@ -86,6 +86,7 @@ impl Member {
         crate::namespace::retry(|namespace| {
             let lock = namespace.lock()?;
             let parties = Parties::open_or_create(namespace, &lock)?;
+            reap::former_self(namespace, &lock, &parties, &identity);
             reap::everything(namespace, &lock, &parties, None);
             let party = parties.first_free().ok_or_else(too_many)?;
             let epoch = parties.record(party).take_for_process(&identity);
@@ -204,9 +205,9 @@ impl Member {
     pub(crate) fn release_shared(&self, lease: &Lease) {
         let mut shared = self.shared.lock();
         let key = (lease.region.map.id, lease.chunk);
-        let is_replaced =
-            shared.get(&key).is_some_and(|other| !std::ptr::eq(other.as_ptr(), lease));
-        if !is_replaced {
+        // If the entry is another lease's, or none, then the hold has become somebody else's, who lets
+        // go of it, or already has.
+        if shared.get(&key).is_some_and(|entry| std::ptr::eq(entry.as_ptr(), lease)) {
             shared.remove(&key);
             lease.chunk().release(self.me.party);
         }
@@ -214,7 +215,8 @@ impl Member {
 
     /// Calls `look` with every channel of the directory.
     pub(crate) fn with_channels<R>(&self, look: impl FnOnce(&[ChannelMap]) -> R) -> R {
-        look(&reap::channels(&self.namespace))
+        // If they cannot be looked at now, none is known, and what a channel seems to hold stays held.
+        look(&reap::channels(&self.namespace).unwrap_or_default())
     }
 
     /// Whether a party will never act again.
@@ -229,7 +231,12 @@ impl Member {
         if watch.0 != epoch {
             *watch = (epoch, Watch::new(id));
         }
-        watch.1.liveness() == Liveness::Dead
+        let liveness = watch.1.liveness();
+        if liveness == Liveness::Unknown {
+            // Perhaps for want of a file descriptor: look anew the next time.
+            watches.remove(&party);
+        }
+        liveness == Liveness::Dead
     }
 
     /// Puts right what a dead party left.
@@ -290,7 +297,7 @@ impl Member {
         let are_others_alive = parties
             .in_use()
             .any(|(party, _, state)| matches!(state, State::Process(_)) && party != self.me.party);
-        if are_others_alive && self.is_holding() {
+        if are_others_alive && (self.is_holding() || thread_count() != Some(1)) {
             // Threads may still be at work in arrays that others would be given. The others will see
             // that this process has ended.
             return;
@@ -311,6 +318,11 @@ impl Member {
         }
         is_holding
     }
+}
+
+/// Threads of this process, if that can be told.
+fn thread_count() -> Option<usize> {
+    std::fs::read_dir("/proc/self/task").ok().map(Iterator::count)
 }
 
 fn too_many() -> Error {

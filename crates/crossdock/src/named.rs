@@ -33,9 +33,6 @@ const LEAVING_MAX: Duration = Duration::from_secs(1);
 const POLL: Duration = Duration::from_micros(20);
 const RETRIES_MAX: u32 = 10_000;
 
-/// What is done under the directory's lock before a name is removed.
-pub(crate) type BeforeUnlink = fn(&Arc<Namespace>, &HouseLock, &Header);
-
 /// An open named file.
 #[derive(Debug)]
 pub(crate) struct Named {
@@ -46,7 +43,6 @@ pub(crate) struct Named {
     pub(crate) header: Header,
     inode: u64,
     generation: u64,
-    before_unlink: BeforeUnlink,
 }
 
 /// How a name is to be found.
@@ -60,8 +56,6 @@ pub(crate) enum Share {
     Exclusive,
 }
 
-pub(crate) fn nothing(_: &Arc<Namespace>, _: &HouseLock, _: &Header) {}
-
 impl Named {
     /// Puts a complete file under a new name.
     pub(crate) fn publish(
@@ -69,7 +63,6 @@ impl Named {
         lock: Option<&HouseLock>,
         draft: Draft,
         name: &str,
-        before_unlink: BeforeUnlink,
     ) -> Result<Self> {
         for _ in 0..RETRIES_MAX {
             match file::link(&draft.file, &namespace.directory, name) {
@@ -79,15 +72,7 @@ impl Named {
                     let namespace = Arc::clone(namespace);
                     let generation = fork::generation();
                     let name = name.to_owned();
-                    return Ok(Self {
-                        file,
-                        name,
-                        namespace,
-                        header,
-                        inode,
-                        generation,
-                        before_unlink,
-                    });
+                    return Ok(Self { file, name, namespace, header, inode, generation });
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                     match reclaim(namespace, lock, name) {
@@ -111,7 +96,6 @@ impl Named {
         lock: Option<&HouseLock>,
         name: &str,
         share: Share,
-        before_unlink: BeforeUnlink,
     ) -> Result<Self> {
         let deadline = Deadline::after(LEAVING_MAX);
         loop {
@@ -123,6 +107,7 @@ impl Named {
                 _ if status.links == 0 => {}
                 Attached::Alone if !is_persistent(&file) => {
                     let header = read_header(&file, name)?;
+                    let _ = file::unlock(&file);
                     drop(file);
                     if reclaim(namespace, lock, name)? {
                         let text = format!(
@@ -137,15 +122,7 @@ impl Named {
                     let header = read_header(&file, name)?;
                     let (namespace, name) = (Arc::clone(namespace), name.to_owned());
                     let (inode, generation) = (status.inode, fork::generation());
-                    return Ok(Self {
-                        file,
-                        name,
-                        namespace,
-                        header,
-                        inode,
-                        generation,
-                        before_unlink,
-                    });
+                    return Ok(Self { file, name, namespace, header, inode, generation });
                 }
                 Attached::Refused if deadline.is_past() => return Err(busy(name, share)),
                 Attached::Refused if share == Share::Exclusive => return Err(busy(name, share)),
@@ -195,7 +172,7 @@ impl Drop for Named {
         }
         // Without the lock the name stays behind unlocked, and the next user reclaims it.
         let Ok(lock) = self.namespace.lock() else { return };
-        remove(&self.namespace, &lock, &self.name, &self.file, &self.header, self.before_unlink);
+        remove(&self.namespace, &lock, &self.name, &self.file, &self.header);
     }
 }
 
@@ -285,8 +262,9 @@ pub(crate) fn reclaim(
         Ok(false) => return Ok(false),
         Err(error) => return Err(cannot_open(name, error)),
     }
-    let before_unlink = if header.kind == Kind::Channel { crate::reap::channel } else { nothing };
-    remove(namespace, lock, name, &file, &header, before_unlink);
+    remove(namespace, lock, name, &file, &header);
+    // Should a child have been forked meanwhile, it must not keep the lock.
+    let _ = file::unlock(&file);
     Ok(true)
 }
 
@@ -297,12 +275,13 @@ pub(crate) fn remove(
     name: &str,
     file: &File,
     header: &Header,
-    before_unlink: BeforeUnlink,
 ) {
     let is_same = file::status(file)
         .is_ok_and(|status| namespace.directory.inode_of(name) == Some(status.inode));
     if is_same {
-        before_unlink(namespace, lock, header);
+        if header.kind == Kind::Channel {
+            crate::reap::channel(namespace, lock, header);
+        }
         // If this fails the name is stale, and the next user tries again.
         let _ = namespace.directory.unlink(name);
         namespace.directory.remove_if_empty();

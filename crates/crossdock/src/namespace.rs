@@ -2,7 +2,8 @@
 
 use crate::error::{Error, ErrorKind, Result, human};
 use crossdock_sys::clock::Deadline;
-use crossdock_sys::file::Directory;
+use crossdock_sys::file::{self, Directory};
+use crossdock_sys::fork;
 use parking_lot::Mutex;
 use std::fs::File;
 use std::io;
@@ -28,9 +29,14 @@ pub(crate) struct Namespace {
 /// The kernel takes it from a process that dies, and everything done under it can be done again from
 /// the start, so whoever gets it next finds a state that it can go on from.
 #[derive(Debug)]
-pub(crate) struct HouseLock(
-    #[expect(dead_code, reason = "the lock goes when the file closes")] File,
-);
+pub(crate) struct HouseLock(File);
+
+impl Drop for HouseLock {
+    fn drop(&mut self) {
+        // Closing the file is not enough if a child was forked meanwhile: it has the same open file.
+        let _ = file::unlock(&self.0);
+    }
+}
 
 /// Where names live: `$CROSSDOCK_DIR`, or a directory of this user in shared memory.
 pub(crate) fn path() -> PathBuf {
@@ -43,6 +49,8 @@ pub(crate) fn path() -> PathBuf {
 impl Namespace {
     /// The directory of this process, made if it is not there.
     pub(crate) fn current() -> Result<Arc<Self>> {
+        // Whoever has a name must notice being a copy in a forked child.
+        fork::watch();
         static CURRENT: Mutex<Option<Arc<Namespace>>> = Mutex::new(None);
         let mut current = CURRENT.lock();
         if let Some(namespace) = current.as_ref()

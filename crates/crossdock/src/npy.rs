@@ -129,22 +129,27 @@ impl NpyFile {
         let target = array.as_mut_ptr().cast::<u8>();
         // SAFETY: `data_offset` is inside the mapping (invariant 1).
         let source = unsafe { self.map.as_ptr().add(self.data_offset) };
-        if T::IS_CHECKED {
-            self.check_bools(source)?;
-        }
-        // SAFETY: by invariant 1 there are `len_bytes` bytes at `source`; the array has as many, is
-        // ours alone, and lies in another mapping.
+        let checked;
+        let source = if T::IS_CHECKED {
+            checked = self.checked_bools(source)?;
+            checked.as_ptr()
+        } else {
+            source
+        };
+        // SAFETY: by invariant 1, or as the length of the copy, there are `len_bytes` bytes at `source`;
+        // the array has as many, is ours alone, and lies elsewhere.
         unsafe { copy_shared(source, target, self.len_bytes) };
         Ok(array)
     }
 
-    /// Looks at the bytes of a file of `bool` before any of them becomes one.
-    fn check_bools(&self, source: *const u8) -> Result<()> {
+    /// A private copy of the bytes of a file of `bool`, looked at before any of them becomes one: the
+    /// file itself may be changing.
+    fn checked_bools(&self, source: *const u8) -> Result<Vec<u8>> {
         let mut bytes = vec![0_u8; self.len_bytes];
         // SAFETY: as in `read`; `bytes` is private memory of the same length.
         unsafe { copy_shared(source, bytes.as_mut_ptr(), self.len_bytes) };
         if bytes.iter().all(|byte| *byte <= 1) {
-            return Ok(());
+            return Ok(bytes);
         }
         let text = format!("{:?} has a bool that is neither 0 nor 1", self.path);
         Err(Error::new(ErrorKind::Corrupt, text))

@@ -6,6 +6,7 @@
 
 use crate::arena::map::{ArenaMap, arena_names};
 use crate::channel::map::ChannelMap;
+use crate::error::{Error, ErrorKind, Result};
 use crate::namespace::{HouseLock, Namespace};
 use crate::parties::{PARTIES_NAME, Parties};
 use crossdock_core::chunk::{Chunk, Snapshot};
@@ -13,31 +14,51 @@ use crossdock_core::header::Header;
 use crossdock_core::party::{Party, PartyId, State};
 use crossdock_core::ring::Payload;
 use crossdock_core::ticket::Ticket;
-use crossdock_sys::process::{Liveness, Watch};
+use crossdock_sys::process::{Liveness, ProcessId, Watch};
 use std::sync::Arc;
 
-/// Clears what a process holds that has died or is leaving, and frees its number.
+/// Clears what a process holds that has died or is leaving, and frees its number. If not everything can
+/// be looked at now (no file descriptor, no memory), the number stays taken and the next look tries again.
 pub(crate) fn process(
     namespace: &Arc<Namespace>,
     _lock: &HouseLock,
     parties: &Parties,
     party: Party,
 ) {
-    for channel in channels(namespace) {
+    let (Ok(channels), Ok(arenas)) = (channels(namespace), arenas(namespace)) else { return };
+    for channel in channels {
         channel.table.ring.reap(party);
         channel.table.control.senders.leave(party);
         channel.table.control.receivers.leave(party);
         channel.table.control.not_empty.notify_all();
         channel.table.control.not_full.notify_all();
     }
-    clear_everywhere(namespace, party);
-    for map in arenas(namespace) {
+    for map in arenas {
+        map.for_each_entry(|_, entry| entry.chunk.release(party));
         if map.id.party == party {
             map.table().control.set_orphan();
         }
     }
     parties.record(party).free();
     orphans(namespace, parties);
+}
+
+/// Reaps what this very process held before it replaced its program by `exec`: its identity has
+/// survived that, its handles have not.
+pub(crate) fn former_self(
+    namespace: &Arc<Namespace>,
+    lock: &HouseLock,
+    parties: &Parties,
+    identity: &ProcessId,
+) {
+    let ours: Vec<Party> = parties
+        .in_use()
+        .filter(|(_, _, state)| *state == State::Process(*identity))
+        .map(|(party, _, _)| party)
+        .collect();
+    for party in ours {
+        process(namespace, lock, parties, party);
+    }
 }
 
 /// Takes a channel that is about to be unlinked out of the table of parties.
@@ -47,8 +68,9 @@ pub(crate) fn channel(namespace: &Arc<Namespace>, _lock: &HouseLock, header: &He
     if parties.record(id.party).epoch() != Some(id.epoch) {
         return;
     }
-    clear_everywhere(namespace, id.party);
-    parties.record(id.party).free();
+    if clear_everywhere(namespace, id.party) {
+        parties.record(id.party).free();
+    }
     orphans(namespace, &parties);
 }
 
@@ -105,43 +127,64 @@ fn stale_names(namespace: &Arc<Namespace>, lock: &HouseLock) -> bool {
     found
 }
 
-/// The names that users gave.
+/// The names that users gave, as far as they can be listed.
 pub(crate) fn names(namespace: &Namespace) -> Vec<String> {
-    let mut names = namespace.directory.names().unwrap_or_default();
+    try_names(namespace).unwrap_or_default()
+}
+
+fn try_names(namespace: &Namespace) -> Result<Vec<String>> {
+    let listed = namespace.directory.names();
+    let mut names = listed.map_err(|error| Error::os("cannot list the names", error))?;
     names.retain(|name| !name.starts_with('.'));
     names.sort();
-    names
+    Ok(names)
 }
 
-/// Every channel in the directory.
-pub(crate) fn channels(namespace: &Arc<Namespace>) -> Vec<ChannelMap> {
-    names(namespace).iter().filter_map(|name| ChannelMap::open(namespace, name).ok()).collect()
+/// Every channel in the directory; an error if one of them cannot be looked at now.
+pub(crate) fn channels(namespace: &Arc<Namespace>) -> Result<Vec<ChannelMap>> {
+    let names = try_names(namespace)?;
+    let opened = names.iter().map(|name| ChannelMap::open(namespace, name));
+    opened.filter(|channel| !is_none_of_ours(channel)).collect()
 }
 
-/// Every arena in the directory.
-pub(crate) fn arenas(namespace: &Arc<Namespace>) -> Vec<ArenaMap> {
-    arena_names(namespace)
-        .into_iter()
-        .filter_map(|(id, _)| ArenaMap::open(namespace, id).ok())
-        .collect()
+/// Every arena in the directory; an error if one of them cannot be looked at now.
+fn arenas(namespace: &Arc<Namespace>) -> Result<Vec<ArenaMap>> {
+    let opened = arena_names(namespace)?.into_iter().map(|(id, _)| ArenaMap::open(namespace, id));
+    opened.filter(|arena| !is_none_of_ours(arena)).collect()
 }
 
-/// Clears the bit of a party that has no users any more.
-fn clear_everywhere(namespace: &Arc<Namespace>, party: Party) {
-    for map in arenas(namespace) {
+/// Whether a file could not be opened because there is nothing to look at in it, now or later.
+fn is_none_of_ours<T>(opened: &Result<T>) -> bool {
+    opened.as_ref().is_err_and(|error| {
+        matches!(
+            error.kind(),
+            ErrorKind::NotFound
+                | ErrorKind::Stale
+                | ErrorKind::WrongKind
+                | ErrorKind::WrongVersion
+                | ErrorKind::Corrupt
+        )
+    })
+}
+
+/// Clears the bit of a party that has no users any more; `false` if that cannot be done now.
+fn clear_everywhere(namespace: &Arc<Namespace>, party: Party) -> bool {
+    let Ok(arenas) = arenas(namespace) else { return false };
+    for map in arenas {
         map.for_each_entry(|_, entry| entry.chunk.release(party));
     }
+    true
 }
 
 /// Removes the arenas whose owner has gone and that nobody holds anything of.
 pub(crate) fn orphans(namespace: &Arc<Namespace>, parties: &Parties) {
     let has_owner = |id: PartyId| parties.record(id.party).epoch() == Some(id.epoch);
-    let ownerless: Vec<_> =
-        arenas(namespace).into_iter().filter(|map| !has_owner(map.id)).collect();
+    let Ok(arenas) = arenas(namespace) else { return };
+    let ownerless: Vec<_> = arenas.into_iter().filter(|map| !has_owner(map.id)).collect();
     if ownerless.is_empty() {
         return;
     }
-    let channels = channels(namespace);
+    let Ok(channels) = channels(namespace) else { return };
     for map in ownerless {
         map.table().control.set_orphan();
         if !map.is_held(|chunk, now, index| is_awaited(&channels, map.id, chunk, now, index)) {
@@ -182,7 +225,8 @@ pub(crate) fn empty_house(namespace: &Arc<Namespace>, parties: &Parties) {
         return;
     }
     // Nobody is left who could hold anything.
-    for name in arena_names(namespace).into_iter().flat_map(|(_, names)| names) {
+    let arenas = arena_names(namespace).unwrap_or_default();
+    for name in arenas.into_iter().flat_map(|(_, names)| names) {
         let _ = namespace.directory.unlink(&name);
     }
     let _ = namespace.directory.unlink(PARTIES_NAME);

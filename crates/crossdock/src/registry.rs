@@ -19,7 +19,7 @@ use crate::array::Order;
 use crate::channel::core::MessageType;
 use crate::channel::map::ChannelMap;
 use crate::error::{Error, ErrorKind, Result};
-use crate::named::{nothing, read_header, reclaim, remove as remove_name};
+use crate::named::{read_header, reclaim, remove as remove_name};
 use crate::namespace::{Namespace, check_name, path};
 use crate::parties::{PARTIES_NAME, Parties};
 use crate::reap;
@@ -177,6 +177,7 @@ fn entry(namespace: &Arc<Namespace>, name: &str) -> Result<Entry> {
         .map_err(|error| Error::os(format_args!("cannot look at {name:?}"), error))?;
     // Taken only for a moment, and only if nobody has it open; an opener tries again.
     let is_attached = !file::lock_exclusive(&file).unwrap_or(false);
+    let _ = file::unlock(&file);
     let mut entry = Entry {
         name: name.to_owned(),
         kind: Kind::Foreign,
@@ -275,11 +276,11 @@ pub(crate) fn unlink(name: &str, wanted: Option<header::Kind>) -> Result<()> {
                 );
                 return Err(Error::new(ErrorKind::Busy, text).named(name));
             }
-            remove_name(&namespace, &lock, name, &file, &header, reap::channel);
+            remove_name(&namespace, &lock, name, &file, &header);
             Ok(())
         }
         Ok((file, header)) => {
-            remove_name(&namespace, &lock, name, &file, &header, nothing);
+            remove_name(&namespace, &lock, name, &file, &header);
             Ok(())
         }
         // A user who asks for it by name may remove what is none of ours, too.
@@ -314,7 +315,7 @@ pub fn gc(apply: bool) -> Result<Vec<Garbage>> {
     let has_alive = parties
         .as_ref()
         .is_some_and(|parties| parties.in_use().any(|(party, _, _)| is_alive(party)));
-    for (id, names) in arena_names(&namespace) {
+    for (id, names) in arena_names(&namespace)? {
         if !has_owner(id) && !is_needed(&namespace, id, &is_alive) {
             let reason = "its owner is dead and nobody holds anything of it";
             garbage.extend(names.into_iter().map(|name| described(&namespace, name, reason)));

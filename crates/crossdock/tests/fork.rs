@@ -7,7 +7,7 @@ mod common;
 
 use common::{Lab, plays, say};
 use crossdock::channel::{Receiver, RecvError, SendError, Sender};
-use crossdock::{Array, ArrayMut, ErrorKind, arena};
+use crossdock::{Array, ArrayMut, ErrorKind, SharedBlock, arena};
 
 /// Runs `work` in a forked child; returns whether it came to its end.
 fn in_child(work: impl FnOnce()) -> bool {
@@ -91,5 +91,25 @@ fn a_drop_in_a_forked_child_frees_nothing() {
     let lab = Lab::new();
     let mut parent = lab.start("drop_in_a_child");
     parent.expect("held");
+    parent.finish();
+}
+
+#[test]
+fn drop_a_name_in_a_child() {
+    if !plays("drop_a_name_in_a_child") {
+        return;
+    }
+    // Nothing but a name: no array, no channel.
+    let mut block = Some(SharedBlock::create("only", 100).unwrap());
+    assert!(in_child(|| drop(block.take())));
+    assert_eq!(SharedBlock::open("only").unwrap().len(), 100);
+    say("still there");
+}
+
+#[test]
+fn a_forked_child_takes_no_name_along() {
+    let lab = Lab::new();
+    let mut parent = lab.start("drop_a_name_in_a_child");
+    parent.expect("still there");
     parent.finish();
 }

@@ -5,7 +5,7 @@
 mod common;
 
 use common::{Lab, await_cue, plays, say};
-use crossdock::channel::{Receiver, RecvError, Sender, TryRecvError};
+use crossdock::channel::{Receiver, RecvError, RecvTimeoutError, Sender, TryRecvError};
 use crossdock::{Array, ArrayMut, ErrorKind, arena, registry};
 use std::time::Duration;
 
@@ -362,4 +362,71 @@ fn a_poller_that_never_sleeps_notices_a_death_as_well() {
     sender.kill();
     poller.expect("told");
     poller.finish();
+}
+
+#[test]
+fn send_two_small_arrays() {
+    if plays("send_two_small_arrays") {
+        let tx = Sender::<Array<u32>>::create("c", 4).unwrap();
+        for value in [1, 2] {
+            tx.send(Array::from_slice(&[value; 100]).unwrap()).unwrap();
+        }
+        say("sent");
+        await_cue();
+    }
+}
+
+#[test]
+fn make_both_writable() {
+    if plays("make_both_writable") {
+        let rx = Receiver::<Array<u32>>::open_timeout("c", WAIT).unwrap();
+        let (first, second) = (rx.recv().unwrap(), rx.recv().unwrap());
+        // The second makes the region writable here; the first has its address in the older mapping.
+        let mut second = second.try_into_mut().unwrap();
+        second.fill(20);
+        let mut first = first.try_into_mut().unwrap();
+        first.fill(10);
+        assert_eq!((first[99], second[99]), (10, 20));
+        say("written");
+    }
+}
+
+#[test]
+fn arrays_received_for_reading_become_writable_one_after_the_other() {
+    let lab = Lab::new();
+    let mut sender = lab.start("send_two_small_arrays");
+    sender.expect("sent");
+    let mut receiver = lab.start("make_both_writable");
+    receiver.expect("written");
+    sender.cue();
+    sender.finish();
+    receiver.finish();
+}
+
+#[test]
+fn wait_in_short_steps() {
+    if plays("wait_in_short_steps") {
+        let rx = Receiver::<Array<u8>>::open_timeout("c", WAIT).unwrap();
+        say("waits");
+        loop {
+            match rx.recv_timeout(Duration::from_millis(5)) {
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+                other => panic!("{other:?}"),
+            }
+        }
+        say("told");
+    }
+}
+
+#[test]
+fn a_receiver_that_waits_in_short_steps_is_told_as_well() {
+    let lab = Lab::new();
+    let mut sender = lab.start("hold_the_sending_end_open");
+    sender.expect("open");
+    let mut receiver = lab.start("wait_in_short_steps");
+    receiver.expect("waits");
+    sender.kill();
+    receiver.expect("told");
+    receiver.finish();
 }

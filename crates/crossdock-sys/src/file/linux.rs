@@ -365,6 +365,16 @@ pub fn lock_shared(file: &File) -> io::Result<bool> {
     lock(file, FlockOperation::NonBlockingLockShared)
 }
 
+/// Lets go of a lock, even if a forked child has the same open file.
+///
+/// # Errors
+///
+/// The error of the system call.
+#[doc(alias = "flock")]
+pub fn unlock(file: &File) -> io::Result<()> {
+    Ok(rustix::fs::flock(file, FlockOperation::Unlock)?)
+}
+
 /// Takes the exclusive lock without waiting; `false` when somebody else holds any lock.
 ///
 /// A shared lock that this open file held is gone in that case: the change of kind is not atomic

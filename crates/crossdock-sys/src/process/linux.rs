@@ -111,12 +111,18 @@ fn begin(id: &ProcessId) -> State {
         Err(_) => return State::Hidden,
     };
     let inode = pidfs_inode(&pidfd);
-    let same = if id.pidfd_inode != 0 && inode != 0 {
+    let is_same = if id.pidfd_inode != 0 && inode != 0 {
         inode == id.pidfd_inode
     } else {
-        start_ticks(id.pid).is_ok_and(|ticks| ticks == id.start_ticks)
+        match start_ticks(id.pid) {
+            Ok(ticks) => ticks == id.start_ticks,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            // Not being able to look says nothing about the process, either.
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => false,
+            Err(_) => return State::Hidden,
+        }
     };
-    if same { State::Visible(pidfd) } else { State::Gone }
+    if is_same { State::Visible(pidfd) } else { State::Gone }
 }
 
 /// The inode of a pidfd where pidfs gives each process its own, else 0.

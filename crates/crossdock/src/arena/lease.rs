@@ -12,7 +12,7 @@ use crossdock_core::layout::Entry;
 use crossdock_core::party::Party;
 use crossdock_core::ticket::Ticket;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 
 /// A hold on a chunk, let go on drop.
 ///
@@ -83,17 +83,24 @@ impl Lease {
         self.member.is_ours()
     }
 
-    /// Whether this process is the only holder.
-    pub(crate) fn is_alone(&self) -> bool {
+    /// Whether this handle is the only one in any process.
+    pub(crate) fn is_alone(self: &Arc<Self>) -> bool {
         let me = self.member.me.party;
         let chunk = self.chunk();
-        if chunk.snapshot().is_some_and(|snapshot| snapshot.holds_alone(me)) {
-            return true;
-        }
-        // Channels may only seem to hold it.
+        // Looked at after the queues: who took a ticket from one has added to the count before it was
+        // done with the slot.
+        let is_only_here = || {
+            let is_only = Arc::strong_count(self) == 1;
+            fence(Ordering::Acquire);
+            is_only
+        };
         let Some(snapshot) = chunk.snapshot().filter(|snapshot| snapshot.holds(me)) else {
             return false;
         };
+        if snapshot.holds_alone(me) {
+            return is_only_here() && chunk.snapshot() == Some(snapshot);
+        }
+        // Channels may only seem to hold it.
         self.member.with_channels(|channels| {
             let others: Vec<Party> = snapshot.holders().filter(|party| *party != me).collect();
             let all_idle = others.iter().all(|party| {
@@ -105,7 +112,7 @@ impl Lease {
                         })
                 })
             });
-            let is_alone = all_idle && chunk.snapshot() == Some(snapshot);
+            let is_alone = all_idle && is_only_here() && chunk.snapshot() == Some(snapshot);
             if is_alone {
                 others.iter().for_each(|channel| chunk.release(*channel));
             }

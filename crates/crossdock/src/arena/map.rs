@@ -59,16 +59,17 @@ fn region_name(id: PartyId, region: u32) -> String {
 }
 
 /// Every arena in a directory with the names of its files.
-pub(crate) fn arena_names(namespace: &Namespace) -> Vec<(PartyId, Vec<String>)> {
+pub(crate) fn arena_names(namespace: &Namespace) -> Result<Vec<(PartyId, Vec<String>)>> {
     let mut found: HashMap<PartyId, Vec<String>> = HashMap::new();
-    for name in namespace.directory.names().unwrap_or_default() {
+    let listed = namespace.directory.names();
+    for name in listed.map_err(|error| Error::os("cannot list the arenas", error))? {
         let Some(numbers) = name.strip_prefix(".arena.") else { continue };
         let mut numbers = numbers.split('.').map(str::parse::<u64>);
         let (Some(Ok(party)), Some(Ok(epoch))) = (numbers.next(), numbers.next()) else { continue };
         let Some(party) = usize::try_from(party).ok().and_then(Party::new) else { continue };
         found.entry(PartyId { party, epoch }).or_default().push(name);
     }
-    found.into_iter().collect()
+    Ok(found.into_iter().collect())
 }
 
 impl ArenaMap {
@@ -210,11 +211,15 @@ impl ArenaMap {
 
     /// Removes the files of an arena that has no owner and no holders.
     pub(crate) fn unlink_all(&self) {
-        for (id, names) in arena_names(&self.namespace) {
+        for (id, names) in arena_names(&self.namespace).unwrap_or_default() {
             if id == self.id {
                 // The table goes last: while it is there the rest can be found again.
                 let table = table_name(id);
                 for name in names.iter().filter(|name| **name != table) {
+                    // Others may still have it mapped; the memory goes all the same.
+                    if let Ok(file) = file::open(&self.namespace.directory, name, true) {
+                        let _ = file::punch(&file);
+                    }
                     let _ = self.namespace.directory.unlink(name);
                 }
                 let _ = self.namespace.directory.unlink(&table);
@@ -270,11 +275,6 @@ impl Region {
             .map_err(|error| Error::os("cannot map a region", error))?;
         let place = if access == Access::ReadOnly { &self.read_only } else { &self.read_write };
         Ok(place.get_or_init(|| map))
-    }
-
-    /// Where the read-only mapping begins, if there is one.
-    pub(crate) fn read_only_base(&self) -> Option<usize> {
-        self.read_only.get().map(|map| map.as_ptr().addr())
     }
 
     /// The mapping for `access`, made on first use and kept.

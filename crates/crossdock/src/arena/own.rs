@@ -211,6 +211,10 @@ impl OwnArena {
     }
 
     fn grow(&self, member: &'static Member, state: &mut State, bytes: u64) -> Result<Piece> {
+        if class_of(bytes).is_none() {
+            // A process that sends its large arrays away never drops one itself.
+            self.trim_state(member, state, CACHE_BYTES_MAX.load(Ordering::Relaxed));
+        }
         match self.add_piece(member, state, bytes) {
             Err(error) if error.kind() == ErrorKind::NoSpace => {
                 // Give back what can be given back, here and of the dead, and try once more.

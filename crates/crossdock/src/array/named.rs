@@ -2,7 +2,7 @@
 
 use super::shape::{Order, Shape};
 use crate::error::{Error, ErrorKind, Result};
-use crate::named::{Draft, Named, Share, nothing, reclaim};
+use crate::named::{Draft, Named, Share, reclaim};
 use crate::namespace::{Namespace, check_name, retry};
 use crossdock_core::element::{DType, Element};
 use crossdock_core::header::{HEADER_BYTES, Header, Kind};
@@ -44,7 +44,7 @@ impl NamedArray {
             // The pages come one by one on an older kernel; they are reserved in any case.
             let _ = map.prefault(0..map.len());
             fill(first(&map)?, elements);
-            let named = Named::publish(namespace, None, draft, name, nothing)?;
+            let named = Named::publish(namespace, None, draft, name)?;
             Ok(Self { named, map })
         })
     }
@@ -54,7 +54,7 @@ impl NamedArray {
         check_name(name)?;
         let namespace = Namespace::current()?;
         let share = if is_alone { Share::Exclusive } else { Share::Read };
-        let named = Named::open(&namespace, None, name, share, nothing)?;
+        let named = Named::open(&namespace, None, name, share)?;
         if named.header.kind != Kind::Array {
             return Err(crate::block::wrong_kind(name, named.header.kind, "array"));
         }

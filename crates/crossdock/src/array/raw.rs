@@ -26,6 +26,8 @@ use std::sync::atomic::Ordering;
 pub(crate) struct Raw {
     backing: Backing,
     first: NonNull<u8>,
+    /// Bytes from the start of the region to `first`; 0 in a named array.
+    offset_bytes: u64,
     /// `shape.elements()`.
     elements: usize,
     shape: Shape,
@@ -56,7 +58,8 @@ impl Raw {
         let offset_bytes = handout.piece.offset_bytes;
         let lease = Arc::new(Lease::of_handout(member, handout));
         let first = address::<T>(&lease, offset_bytes, bytes as u64, Access::ReadWrite)?;
-        let raw = Self { backing: Backing::Chunk(lease), first, elements, shape, order };
+        let raw =
+            Self { backing: Backing::Chunk(lease), first, offset_bytes, elements, shape, order };
         // Memory that was never used is zero; a `bool` must not be anything but 0 or 1.
         if !is_fresh && (is_zeroed || T::IS_CHECKED) {
             super::zero(raw.first, bytes);
@@ -70,9 +73,11 @@ impl Raw {
         let access = if ticket.is_unique { Access::ReadWrite } else { Access::ReadOnly };
         let shape = Shape::of_ticket(&ticket);
         let elements = ticket.len_bytes as usize / size_of::<T>();
-        let first = address::<T>(&lease, ticket.offset_bytes, ticket.len_bytes, access)?;
+        let offset_bytes = ticket.offset_bytes;
+        let first = address::<T>(&lease, offset_bytes, ticket.len_bytes, access)?;
         let order = if ticket.is_fortran { Order::F } else { Order::C };
-        let raw = Self { backing: Backing::Chunk(lease), first, elements, shape, order };
+        let raw =
+            Self { backing: Backing::Chunk(lease), first, offset_bytes, elements, shape, order };
         super::check_values::<T>(raw.first, elements)?;
         Ok(raw)
     }
@@ -88,7 +93,8 @@ impl Raw {
         }
         let elements = shape.elements();
         super::check_values::<T>(first, elements)?;
-        Ok(Self { backing: Backing::Named(Arc::new(named)), first, elements, shape, order })
+        let backing = Backing::Named(Arc::new(named));
+        Ok(Self { backing, first, offset_bytes: 0, elements, shape, order })
     }
 
     /// What travels when the array is handed over, and the hold behind it. The ticket is sole if this
@@ -104,7 +110,6 @@ impl Raw {
             return Err(Error::new(ErrorKind::Unsupported, text));
         };
         lease.check_ours()?;
-        let base = address::<T>(lease, 0, 0, Access::ReadOnly)?;
         let is_sole = Arc::strong_count(lease) == 1 && !lease.is_shared.load(Ordering::Acquire);
         if !is_sole {
             lease.member.share(lease);
@@ -114,7 +119,7 @@ impl Raw {
             region: lease.region.number,
             chunk: lease.chunk,
             generation: lease.generation,
-            offset_bytes: self.offset_from(lease, base)?,
+            offset_bytes: self.offset_bytes,
             dtype: T::DTYPE,
             is_fortran: self.order == Order::F,
             is_sole,
@@ -124,23 +129,6 @@ impl Raw {
             len_bytes: (self.elements * size_of::<T>()) as u64,
         };
         Ok((ticket, lease))
-    }
-
-    /// Bytes between the start of the region and the first element, whichever mapping it lies in.
-    #[inline]
-    fn offset_from(&self, lease: &Lease, base: NonNull<u8>) -> Result<u64> {
-        let first = self.first.addr().get();
-        let inside = |base: usize| {
-            let offset = first.checked_sub(base)? as u64;
-            (offset <= lease.region.len).then_some(offset)
-        };
-        let other = || {
-            let map = lease.region.mapping(Access::ReadOnly).ok()?;
-            inside(map.as_ptr().addr()).or_else(|| lease.region.read_only_base().and_then(&inside))
-        };
-        inside(base.addr().get())
-            .or_else(other)
-            .ok_or_else(|| Error::corrupt("an array", "it lies outside its region"))
     }
 
     /// Number of elements.
@@ -190,6 +178,7 @@ impl Raw {
         let row = self.elements.checked_div(extent).unwrap_or(0) * size_of::<T>();
         let mut part = self.clone();
         part.first = super::advance(self.first, start * row);
+        part.offset_bytes += (start * row) as u64;
         part.set_shape(self.shape.with_extent(axis, end - start));
         part
     }
@@ -208,9 +197,8 @@ impl Raw {
         if Arc::strong_count(lease) != 1 || !lease.is_ours() || !lease.is_alone() {
             return false;
         }
-        let Ok(base) = address::<T>(lease, 0, 0, Access::ReadOnly) else { return false };
-        let Ok(offset_bytes) = self.offset_from(lease, base) else { return false };
-        match address::<T>(lease, offset_bytes, 0, Access::ReadWrite) {
+        let bytes = (self.elements * size_of::<T>()) as u64;
+        match address::<T>(lease, self.offset_bytes, bytes, Access::ReadWrite) {
             Ok(first) => self.first = first,
             Err(_) => return false,
         }

@@ -2,7 +2,7 @@
 
 use super::{Backing, DATA_OFFSET, SharedBlock, wrong_kind};
 use crate::error::{Error, ErrorKind, Result, human};
-use crate::named::{Draft, Named, Share, nothing};
+use crate::named::{Draft, Named, Share};
 use crate::namespace::{Namespace, check_name};
 use crossdock_core::header::{HEADER_BYTES, Header, Kind, PERSISTENT, RESERVE_MAX};
 use crossdock_sys::map::{Access, Mapping};
@@ -130,7 +130,7 @@ impl BlockOptions {
         let what = format!("block {name:?}");
         let named = crate::namespace::retry(|namespace| {
             let draft = Draft::new(namespace, &what, self.header(len)?, self.mode)?;
-            Named::publish(namespace, None, draft, name, nothing)
+            Named::publish(namespace, None, draft, name)
         })?;
         self.map_named(named)
     }
@@ -147,7 +147,7 @@ impl BlockOptions {
         }
         let namespace = Namespace::current()?;
         let share = if self.is_read_only { Share::Read } else { Share::Write };
-        let named = Named::open(&namespace, None, name, share, nothing)?;
+        let named = Named::open(&namespace, None, name, share)?;
         if named.header.kind != Kind::Block {
             return Err(wrong_kind(name, named.header.kind, "block"));
         }

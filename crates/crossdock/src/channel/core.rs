@@ -15,7 +15,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::member::Member;
 use crate::named::{Draft, Named, Share};
 use crate::namespace::{check_name, retry};
-use crate::reap;
 use crossdock_core::element::DType;
 use crossdock_core::header::{Header, Kind};
 use crossdock_core::layout::{Members, channel_bytes};
@@ -33,8 +32,8 @@ use std::sync::{Arc, Weak};
 
 /// Looks at the queue before a process goes to sleep, about 2 microseconds.
 const SPINS_MAX: u32 = 60;
-/// Fruitless polls after which a poller asks whether the other side still lives.
-const POLLS_PER_LOOK: u32 = 4096;
+/// Fruitless polls after which a poller looks at the clock, to see whether to look for the dead.
+const POLLS_PER_LOOK: u32 = 64;
 
 /// The two ends of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +117,7 @@ impl Core {
             draft.header.party = party.to_word();
             let published = draft
                 .write_header()
-                .and_then(|()| Named::publish(namespace, Some(&lock), draft, name, reap::channel));
+                .and_then(|()| Named::publish(namespace, Some(&lock), draft, name));
             if published.is_err() {
                 member.drop_channel_party(&lock, party);
             }
@@ -140,7 +139,7 @@ impl Core {
             return Ok(core);
         }
         drop(channels);
-        let named = Named::open(&member.namespace, None, name, Share::Write, reap::channel)?;
+        let named = Named::open(&member.namespace, None, name, Share::Write)?;
         Self::new(member, named, message)
     }
 
@@ -414,14 +413,12 @@ impl Core {
             if let Some(answer) = attempt() {
                 return Some(answer);
             }
+            // Not only after a long sleep: others may keep waking this one, or its time be short.
+            self.look_for_dead_now_and_then();
             if deadline.is_some_and(Deadline::is_past) {
                 return None;
             }
-            let before = now_ns();
             self.signal(end).sleep(key, deadline);
-            if u128::from(now_ns() - before) >= SLICE.as_nanos() / 2 {
-                self.look_for_dead();
-            }
         }
     }
 
@@ -432,6 +429,11 @@ impl Core {
         if !polls.is_multiple_of(POLLS_PER_LOOK) {
             return;
         }
+        self.look_for_dead_now_and_then();
+    }
+
+    /// Looks for the dead if the last look in this process is a slice ago.
+    fn look_for_dead_now_and_then(&self) {
         let now = now_ns();
         let before = self.looked_ns.load(Ordering::Relaxed);
         if u128::from(now.saturating_sub(before)) >= SLICE.as_nanos() {
