@@ -294,9 +294,10 @@ impl Member {
     fn leave(&self) {
         let Ok(lock) = self.namespace.lock() else { return };
         let parties = &self.parties;
-        let are_others_alive = parties
-            .in_use()
-            .any(|(party, _, state)| matches!(state, State::Process(_)) && party != self.me.party);
+        let is_alive = |id| Watch::new(id).liveness() != Liveness::Dead;
+        let are_others_alive = parties.in_use().any(|(party, _, state)| {
+            party != self.me.party && matches!(state, State::Process(id) if is_alive(id))
+        });
         if are_others_alive && (self.is_holding() || thread_count() != Some(1)) {
             // Threads may still be at work in arrays that others would be given. The others will see
             // that this process has ended.
