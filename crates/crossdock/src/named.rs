@@ -248,7 +248,7 @@ pub(crate) fn reclaim(
         own_lock = namespace.lock()?;
         &own_lock
     };
-    let file = match file::open(&namespace.directory, name, true) {
+    let file = match file::open(&namespace.directory, name, false) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
         Err(error) => return Err(cannot_open(name, error)),

@@ -160,6 +160,7 @@ fn is_none_of_ours<T>(opened: &Result<T>) -> bool {
             error.kind(),
             ErrorKind::NotFound
                 | ErrorKind::Stale
+                | ErrorKind::PermissionDenied
                 | ErrorKind::WrongKind
                 | ErrorKind::WrongVersion
                 | ErrorKind::Corrupt

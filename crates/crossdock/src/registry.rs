@@ -260,7 +260,7 @@ pub(crate) fn unlink(name: &str, wanted: Option<header::Kind>) -> Result<()> {
         std::io::ErrorKind::NotFound => not_found(name),
         _ => Error::os(format_args!("cannot remove {name:?}"), error).named(name),
     };
-    let header = match file::open(&namespace.directory, name, true) {
+    let header = match file::open(&namespace.directory, name, false) {
         Ok(file) => read_header(&file, name).map(|header| (file, header)),
         Err(error) => Err(cannot(error)),
     };

@@ -202,6 +202,26 @@ block.close()";
 }
 
 #[test]
+fn hold_a_block_that_nobody_may_write() {
+    if plays("hold_a_block_that_nobody_may_write") {
+        let _block = SharedBlock::options().mode(0o400).create("b", 100).unwrap();
+        say("made");
+        await_cue();
+    }
+}
+
+#[test]
+fn a_name_that_nobody_may_write_is_reclaimed_as_well() {
+    let lab = Lab::new();
+    let mut maker = lab.start("hold_a_block_that_nobody_may_write");
+    maker.expect("made");
+    maker.kill();
+    let mut next = lab.start("find_the_name_free");
+    next.expect("free");
+    next.finish();
+}
+
+#[test]
 fn hold_a_block() {
     if plays("hold_a_block") {
         let block = SharedBlock::create("b", 100).unwrap();
