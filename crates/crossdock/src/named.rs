@@ -99,8 +99,17 @@ impl Named {
     ) -> Result<Self> {
         let deadline = Deadline::after(LEAVING_MAX);
         loop {
-            let file = file::open(&namespace.directory, name, share != Share::Read)
-                .map_err(|error| cannot_open(name, error))?;
+            let file = match file::open(&namespace.directory, name, share != Share::Read) {
+                Ok(file) => file,
+                // Not to be written, but perhaps nobody's any more.
+                Err(error)
+                    if error.kind() == io::ErrorKind::PermissionDenied
+                        && matches!(reclaim(namespace, lock, name), Ok(true)) =>
+                {
+                    continue;
+                }
+                Err(error) => return Err(cannot_open(name, error)),
+            };
             let attached = attach(&file, share).map_err(|error| cannot_open(name, error))?;
             let status = file::status(&file).map_err(|error| cannot_open(name, error))?;
             match attached {
