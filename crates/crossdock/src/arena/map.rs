@@ -277,6 +277,16 @@ impl Region {
         Ok(place.get_or_init(|| map))
     }
 
+    /// Where the mapping that is just for `access` begins, if there is one.
+    #[inline]
+    pub(crate) fn base(&self, access: Access) -> Option<usize> {
+        let map = match access {
+            Access::ReadOnly => self.read_only.get(),
+            Access::ReadWrite => self.read_write.get(),
+        };
+        map.map(|map| map.as_ptr().addr())
+    }
+
     /// The mapping for `access`, made on first use and kept.
     #[inline]
     pub(crate) fn mapping(&self, access: Access) -> Result<&Mapping> {

@@ -26,8 +26,8 @@ use std::sync::atomic::Ordering;
 pub(crate) struct Raw {
     backing: Backing,
     first: NonNull<u8>,
-    /// Bytes from the start of the region to `first`; 0 in a named array.
-    offset_bytes: u64,
+    /// In which mapping of its region a chunk's `first` lies.
+    access: Access,
     /// `shape.elements()`.
     elements: usize,
     shape: Shape,
@@ -57,9 +57,8 @@ impl Raw {
         let is_fresh = handout.is_fresh;
         let offset_bytes = handout.piece.offset_bytes;
         let lease = Arc::new(Lease::of_handout(member, handout));
-        let first = address::<T>(&lease, offset_bytes, bytes as u64, Access::ReadWrite)?;
-        let raw =
-            Self { backing: Backing::Chunk(lease), first, offset_bytes, elements, shape, order };
+        let (first, access) = address::<T>(&lease, offset_bytes, bytes as u64, Access::ReadWrite)?;
+        let raw = Self { backing: Backing::Chunk(lease), first, access, elements, shape, order };
         // Memory that was never used is zero; a `bool` must not be anything but 0 or 1.
         if !is_fresh && (is_zeroed || T::IS_CHECKED) {
             super::zero(raw.first, bytes);
@@ -73,11 +72,9 @@ impl Raw {
         let access = if ticket.is_unique { Access::ReadWrite } else { Access::ReadOnly };
         let shape = Shape::of_ticket(&ticket);
         let elements = ticket.len_bytes as usize / size_of::<T>();
-        let offset_bytes = ticket.offset_bytes;
-        let first = address::<T>(&lease, offset_bytes, ticket.len_bytes, access)?;
+        let (first, access) = address::<T>(&lease, ticket.offset_bytes, ticket.len_bytes, access)?;
         let order = if ticket.is_fortran { Order::F } else { Order::C };
-        let raw =
-            Self { backing: Backing::Chunk(lease), first, offset_bytes, elements, shape, order };
+        let raw = Self { backing: Backing::Chunk(lease), first, access, elements, shape, order };
         super::check_values::<T>(raw.first, elements)?;
         Ok(raw)
     }
@@ -94,7 +91,7 @@ impl Raw {
         let elements = shape.elements();
         super::check_values::<T>(first, elements)?;
         let backing = Backing::Named(Arc::new(named));
-        Ok(Self { backing, first, offset_bytes: 0, elements, shape, order })
+        Ok(Self { backing, first, access: Access::ReadOnly, elements, shape, order })
     }
 
     /// What travels when the array is handed over, and the hold behind it. The ticket is sole if this
@@ -119,7 +116,7 @@ impl Raw {
             region: lease.region.number,
             chunk: lease.chunk,
             generation: lease.generation,
-            offset_bytes: self.offset_bytes,
+            offset_bytes: self.offset_bytes(lease)?,
             dtype: T::DTYPE,
             is_fortran: self.order == Order::F,
             is_sole,
@@ -129,6 +126,15 @@ impl Raw {
             len_bytes: (self.elements * size_of::<T>()) as u64,
         };
         Ok((ticket, lease))
+    }
+
+    /// Bytes from the start of the region to the first element.
+    #[inline]
+    fn offset_bytes(&self, lease: &Lease) -> Result<u64> {
+        let base = lease.region.base(self.access);
+        base.and_then(|base| self.first.addr().get().checked_sub(base))
+            .map(|offset| offset as u64)
+            .ok_or_else(|| Error::corrupt("an array", "it lies outside its region"))
     }
 
     /// Number of elements.
@@ -178,7 +184,6 @@ impl Raw {
         let row = self.elements.checked_div(extent).unwrap_or(0) * size_of::<T>();
         let mut part = self.clone();
         part.first = super::advance(self.first, start * row);
-        part.offset_bytes += (start * row) as u64;
         part.set_shape(self.shape.with_extent(axis, end - start));
         part
     }
@@ -198,22 +203,24 @@ impl Raw {
             return false;
         }
         let bytes = (self.elements * size_of::<T>()) as u64;
-        match address::<T>(lease, self.offset_bytes, bytes, Access::ReadWrite) {
-            Ok(first) => self.first = first,
+        let Ok(offset_bytes) = self.offset_bytes(lease) else { return false };
+        match address::<T>(lease, offset_bytes, bytes, Access::ReadWrite) {
+            Ok((first, access)) => (self.first, self.access) = (first, access),
             Err(_) => return false,
         }
         true
     }
 }
 
-/// The address of `bytes` bytes at an offset of a lease's region, mapped for `access`.
+/// The address of `bytes` bytes at an offset of a lease's region, mapped for `access` at least, and what
+/// that mapping is for.
 #[inline]
 fn address<T: Element>(
     lease: &Lease,
     offset_bytes: u64,
     bytes: u64,
     access: Access,
-) -> Result<NonNull<u8>> {
+) -> Result<(NonNull<u8>, Access)> {
     let map = lease.region.mapping(access)?;
     let base =
         NonNull::new(map.as_ptr()).ok_or_else(|| Error::corrupt("a region", "no address"))?;
@@ -223,5 +230,5 @@ fn address<T: Element>(
     {
         return Err(Error::corrupt("an array", "it lies outside its region or is misaligned"));
     }
-    Ok(super::advance(base, offset_bytes as usize))
+    Ok((super::advance(base, offset_bytes as usize), map.access()))
 }

@@ -13,12 +13,14 @@ pub enum Order {
     F,
 }
 
-/// The extents of 1 to 8 axes.
+/// The extents of 1 to 8 axes; what comes after the last axis is [`ABSENT`].
+///
+/// Small, since an array travels by value through `Result`s.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Shape {
-    extents: [usize; NDIM_MAX],
-    ndim: u8,
-}
+pub(crate) struct Shape([usize; NDIM_MAX]);
+
+/// No extent can be this: an array has fewer bytes than half an address space.
+const ABSENT: usize = usize::MAX;
 
 impl std::fmt::Debug for Shape {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -71,9 +73,9 @@ impl Shape {
                 format!("an array of shape {extents:?} has more bytes than an address space");
             return Err(Error::new(ErrorKind::LimitExceeded, text));
         }
-        let mut shape = Self { extents: [0; NDIM_MAX], ndim: extents.len() as u8 };
-        shape.extents[..extents.len()].copy_from_slice(extents);
-        Ok(shape)
+        let mut shape = [ABSENT; NDIM_MAX];
+        shape[..extents.len()].copy_from_slice(extents);
+        Ok(Self(shape))
     }
 
     /// The shape that a checked ticket or header has.
@@ -88,20 +90,24 @@ impl Shape {
     /// The shape of a checked ticket.
     #[inline]
     pub(crate) fn of_ticket(ticket: &Ticket) -> Self {
-        Self { extents: ticket.shape.map(|extent| extent as usize), ndim: ticket.ndim }
+        let mut shape = [ABSENT; NDIM_MAX];
+        let axes = shape.iter_mut().zip(&ticket.shape).take(usize::from(ticket.ndim));
+        axes.for_each(|(extent, word)| *extent = *word as usize);
+        Self(shape)
     }
 
     #[inline]
     pub(crate) fn to_words(self) -> [u64; NDIM_MAX] {
-        self.extents.map(|extent| extent as u64)
+        self.0.map(|extent| if extent == ABSENT { 0 } else { extent as u64 })
     }
 
     pub(crate) fn as_slice(&self) -> &[usize] {
-        &self.extents[..usize::from(self.ndim)]
+        let ndim = self.0.iter().position(|extent| *extent == ABSENT).unwrap_or(NDIM_MAX);
+        &self.0[..ndim]
     }
 
     pub(crate) fn ndim(self) -> u8 {
-        self.ndim
+        self.as_slice().len() as u8
     }
 
     /// Number of elements.
@@ -113,13 +119,13 @@ impl Shape {
     pub(crate) fn slow_axis(self, order: Order) -> usize {
         match order {
             Order::C => 0,
-            Order::F => usize::from(self.ndim) - 1,
+            Order::F => self.as_slice().len() - 1,
         }
     }
 
     /// The same shape with another extent of one axis, never a larger one.
     pub(crate) fn with_extent(mut self, axis: usize, extent: usize) -> Self {
-        self.extents[axis] = extent;
+        self.0[axis] = extent;
         self
     }
 }
