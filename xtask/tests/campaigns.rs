@@ -40,9 +40,11 @@ fn hand_offs_survive_kills() {
 
 #[test]
 fn a_split_brain_would_be_noticed() {
-    for part in ["block", "channel"] {
+    // A name is removed by hand under its users. Those of a channel open it again by its name, and may
+    // miss it before two of them are found apart.
+    for (part, report) in [("block", "split brain"), ("channel", "violation in races, channel")] {
         let args = ["races", "--short", "--times=10", "--part", part, "--sabotage"];
-        notices(&args, "split brain");
+        notices(&args, report);
     }
 }
 
