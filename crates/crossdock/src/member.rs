@@ -22,8 +22,9 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-/// Who this process is now, and the one who was told so first.
+/// The membership that this process, or the parent that forked it, joined with last; null before.
 static CURRENT: AtomicPtr<Member> = AtomicPtr::new(std::ptr::null_mut());
+/// Held while a thread joins, so that a process joins once.
 static JOINING: Mutex<()> = Mutex::new(());
 
 /// The membership of this process.
