@@ -30,10 +30,12 @@ pub mod element;
 pub mod header;
 pub mod layout;
 pub mod memory;
+pub mod owner;
 pub mod party;
 mod primitive;
 pub mod ring;
 pub mod signal;
+pub mod sync;
 pub mod ticket;
 
 #[cfg(loom)]

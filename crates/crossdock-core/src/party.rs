@@ -170,6 +170,13 @@ impl Record {
         epoch
     }
 
+    /// Says from where on a record that nobody has had yet counts its epochs; the table has no name yet.
+    ///
+    /// Words of locks outlive the table, so a new table must not begin with epochs of an old one.
+    pub fn begin_epochs(&self, first: u64) {
+        self.word.store((first & PartyId::EPOCH_MASK) << STATE_BITS, Relaxed);
+    }
+
     /// Makes the record free and keeps the epoch; the caller holds the directory's lock and has
     /// cleared the party's bit everywhere.
     pub fn free(&self) {

@@ -7,7 +7,26 @@ mod real {
     pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, fence};
 
     pub(crate) use crossdock_sys::clock::Deadline;
+    pub(crate) use crossdock_sys::cpu::allowed_cpus;
     pub(crate) use crossdock_sys::wait::{wait, wake_all, wake_one};
+
+    use crate::owner::{Owner, Registry};
+    use crossdock_sys::fork::IDENTITY;
+    use std::sync::atomic::Ordering::Relaxed;
+
+    /// Who this process is, 0 if it does not know.
+    #[inline]
+    pub(crate) fn identity() -> u32 {
+        IDENTITY.load(Relaxed)
+    }
+
+    pub(crate) fn set_identity(word: u32) {
+        IDENTITY.store(word, Relaxed);
+    }
+
+    pub(crate) fn is_dead(owner: Owner, registry: Option<&dyn Registry>) -> bool {
+        registry.is_some_and(|registry| registry.is_dead(owner))
+    }
 }
 
 #[cfg(loom)]

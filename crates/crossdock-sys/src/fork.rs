@@ -5,12 +5,18 @@
 #![allow(unsafe_code, reason = "pthread_atfork is a C interface")]
 
 use std::sync::Once;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 static GENERATION: AtomicU64 = AtomicU64::new(1);
 
+/// A word that a process sets to say who it is, and that is 0 again in a child that it forks.
+///
+/// As [`generation`], it needs [`watch`] to have run before the fork.
+pub static IDENTITY: AtomicU32 = AtomicU32::new(0);
+
 extern "C" fn child_begins() {
     GENERATION.fetch_add(1, Relaxed);
+    IDENTITY.store(0, Relaxed);
 }
 
 /// The number of forks between the first process of this family and this one, plus one.
@@ -31,7 +37,7 @@ pub fn generation() -> u64 {
 pub fn watch() {
     static REGISTERED: Once = Once::new();
     REGISTERED.call_once(|| {
-        // SAFETY: the handler is a function of the right type and only stores to an atomic, which
+        // SAFETY: the handler is a function of the right type and only stores to atomics, which
         // is allowed in the child of a multi-threaded process.
         let failed = unsafe { libc::pthread_atfork(None, None, Some(child_begins)) };
         assert_eq!(failed, 0, "the C library has no memory for a fork handler");

@@ -63,6 +63,7 @@ mod named;
 mod namespace;
 #[cfg(feature = "npy")]
 pub mod npy;
+mod owners;
 mod parties;
 mod reap;
 pub mod registry;

@@ -13,6 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::namespace::{HouseLock, Namespace};
 use crate::parties::Parties;
 use crate::reap;
+use crossdock_core::owner::{self, Owner};
 use crossdock_core::party::{PARTIES_MAX, Party, PartyId, State};
 use crossdock_core::ticket::Ticket;
 use crossdock_sys::process::{Liveness, ProcessId, Watch};
@@ -75,6 +76,10 @@ impl Member {
         if CURRENT.swap(member, Ordering::AcqRel).is_null() {
             // Room for an exit handler is only ever lacking when memory is.
             let _ = exit::at_exit(leave_at_exit);
+        }
+        crate::owners::install();
+        if let Some(member) = Self::known() {
+            owner::set(Some(Owner::of(member.me)));
         }
         drop(joining);
         Self::known().ok_or_else(|| Error::new(ErrorKind::Io, "no membership"))
@@ -240,6 +245,11 @@ impl Member {
         liveness == Liveness::Dead
     }
 
+    /// What a party is now, and in which epoch.
+    pub(crate) fn state_of(&self, party: Party) -> (u64, State) {
+        self.parties.record(party).read()
+    }
+
     /// Puts right what a dead party left.
     pub(crate) fn reap(&self, party: Party) {
         // If the lock cannot be had now, the next look finds the party dead again.
@@ -305,6 +315,7 @@ impl Member {
             return;
         }
         self.has_left.store(true, Ordering::Relaxed);
+        owner::set(None);
         reap::process(&self.namespace, &lock, parties, self.me.party);
         reap::everything(&self.namespace, &lock, parties, None);
         reap::empty_house(&self.namespace, parties);

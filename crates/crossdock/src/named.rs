@@ -293,7 +293,7 @@ pub(crate) fn remove(
         }
         // If this fails the name is stale, and the next user tries again.
         let _ = namespace.directory.unlink(name);
-        namespace.directory.remove_if_empty();
+        crate::reap::last_name(namespace);
     }
 }
 

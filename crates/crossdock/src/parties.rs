@@ -8,7 +8,7 @@ use crossdock_core::header::{Header, Kind, PERSISTENT};
 use crossdock_core::layout;
 use crossdock_core::memory::Memory;
 use crossdock_core::party::{Party, Record, State};
-use crossdock_sys::file;
+use crossdock_sys::{clock, file};
 use crossdock_sys::map::{Access, Mapping};
 use std::fs::File;
 use std::io;
@@ -16,6 +16,9 @@ use std::ptr::NonNull;
 
 /// The name of the file; a user's name cannot begin with a dot.
 pub(crate) const PARTIES_NAME: &str = ".parties";
+
+/// Nanoseconds to the ticks at which a new table begins its epochs: 2^20, about a millisecond.
+const EPOCH_CLOCK_SHIFT: u32 = 20;
 
 /// The mapped table.
 ///
@@ -37,9 +40,14 @@ impl Parties {
         let mut header = Header::new(Kind::Parties, layout::parties_bytes(), 256);
         header.flags = PERSISTENT;
         let draft = Draft::new(namespace, "the table of parties", header, 0o600)?;
+        let parties = Self::map(&draft.file, &draft.header)?;
+        // A millisecond of the clock is more than a row needs to be given out once, so the epochs of this
+        // table are later than all of a table that was there before.
+        let first = clock::now_ns() >> EPOCH_CLOCK_SHIFT;
+        parties.records.iter().for_each(|record| record.begin_epochs(first));
         file::link(&draft.file, &namespace.directory, PARTIES_NAME)
             .map_err(|error| Error::os("cannot create the table of parties", error))?;
-        Self::map(&draft.file, &draft.header)
+        Ok(parties)
     }
 
     /// Opens the table if there is one. To change it, or to rely on what it says for longer than a

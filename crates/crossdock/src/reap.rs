@@ -220,8 +220,20 @@ pub(crate) fn is_awaited(
     })
 }
 
-/// Removes the table of parties when nobody is in it, and the directory when nothing is.
-pub(crate) fn empty_house(namespace: &Arc<Namespace>, parties: &Parties) {
+/// Tidies up after a name was removed, which may have been the last: see [`empty_house`]. The caller holds
+/// the directory's lock.
+pub(crate) fn last_name(namespace: &Namespace) {
+    match Parties::open(namespace) {
+        Ok(Some(parties)) => empty_house(namespace, &parties),
+        Ok(None) => namespace.directory.remove_if_empty(),
+        // It cannot be looked at now; the next one to leave does it.
+        Err(_) => {}
+    }
+}
+
+/// Removes the table of parties when nobody is in it and no name is left, and the directory when nothing
+/// is. What has a name may hold locks, whose words say by the table's epochs who had them last.
+pub(crate) fn empty_house(namespace: &Namespace, parties: &Parties) {
     if parties.in_use().next().is_some() {
         return;
     }
@@ -230,6 +242,8 @@ pub(crate) fn empty_house(namespace: &Arc<Namespace>, parties: &Parties) {
     for name in arenas.into_iter().flat_map(|(_, names)| names) {
         let _ = namespace.directory.unlink(&name);
     }
-    let _ = namespace.directory.unlink(PARTIES_NAME);
-    namespace.directory.remove_if_empty();
+    if names(namespace).is_empty() {
+        let _ = namespace.directory.unlink(PARTIES_NAME);
+        namespace.directory.remove_if_empty();
+    }
 }

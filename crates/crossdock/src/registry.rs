@@ -321,8 +321,8 @@ pub fn gc(apply: bool) -> Result<Vec<Garbage>> {
             garbage.extend(names.into_iter().map(|name| described(&namespace, name, reason)));
         }
     }
-    let keeps_channel = garbage_free_channels(&namespace, &garbage);
-    if parties.is_some() && !has_alive && !keeps_channel {
+    let keeps_name = keeps_name(&namespace, &garbage);
+    if parties.is_some() && !has_alive && !keeps_name {
         let reason = "no process is left in it";
         garbage.push(described(&namespace, PARTIES_NAME.to_owned(), reason));
     }
@@ -377,12 +377,11 @@ fn is_needed(namespace: &Arc<Namespace>, id: PartyId, is_alive: &impl Fn(Party) 
     })
 }
 
-/// Whether a channel stays that is not garbage: then its party stays, too.
-fn garbage_free_channels(namespace: &Arc<Namespace>, garbage: &[Garbage]) -> bool {
-    reap::names(namespace).iter().any(|name| {
-        garbage.iter().all(|garbage| garbage.name != *name)
-            && entry(namespace, name).is_ok_and(|entry| entry.kind == Kind::Channel)
-    })
+/// Whether a name stays that is not garbage: then the table stays, too.
+fn keeps_name(namespace: &Arc<Namespace>, garbage: &[Garbage]) -> bool {
+    reap::names(namespace)
+        .iter()
+        .any(|name| garbage.iter().all(|garbage| garbage.name != *name))
 }
 
 fn described(namespace: &Namespace, name: String, reason: &str) -> Garbage {
