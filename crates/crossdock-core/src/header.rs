@@ -24,7 +24,10 @@
 //! | 80 | 64 | extents of 8 axes |
 //! | 144 | 8 | channel: number of slots |
 //! | 152 | 8 | channel: its party |
-//! | 160 | 96 | zero |
+//! | 160 | 8 | value: hash of its type's layout |
+//! | 168 | 8 | value: items of its slice, 0 if it has none |
+//! | 176 | 8 | value: bytes of the text from 256 on that describes its type |
+//! | 184 | 72 | zero |
 //!
 //! A header is read with one `pread` into private memory, so what is checked is what is used.
 
@@ -43,6 +46,10 @@ pub const FLAGS_OFFSET: usize = 48;
 pub const PERSISTENT: u64 = 1;
 /// The version that this build writes, and the only one it reads.
 pub const VERSION: u32 = 1;
+/// Every value lies at a multiple of this, or of its own alignment if that is greater.
+pub const VALUE_ALIGNMENT: u64 = 64;
+/// Bytes of text that describes a type; a longer one is cut.
+pub const TEXT_BYTES_MAX: usize = 2048;
 /// Address space that one file may ask for: 2^46 bytes.
 pub const RESERVE_MAX: u64 = 1 << 46;
 
@@ -63,11 +70,13 @@ pub enum Kind {
     Parties = 4,
     /// The table of an arena.
     Arena = 5,
+    /// A typed cell.
+    Value = 6,
 }
 
 impl Kind {
     fn from_code(code: u32) -> Option<Self> {
-        [Self::Block, Self::Array, Self::Channel, Self::Parties, Self::Arena]
+        [Self::Block, Self::Array, Self::Channel, Self::Parties, Self::Arena, Self::Value]
             .into_iter()
             .find(|kind| *kind as u32 == code)
     }
@@ -81,6 +90,7 @@ impl fmt::Display for Kind {
             Self::Channel => "channel",
             Self::Parties => "table of parties",
             Self::Arena => "arena",
+            Self::Value => "value",
         })
     }
 }
@@ -116,6 +126,12 @@ pub struct Header {
     pub capacity: u64,
     /// Party of a channel.
     pub party: u64,
+    /// Hash of the layout of a value's type.
+    pub type_hash: u64,
+    /// Items of the slice that a value ends with.
+    pub items: u64,
+    /// Bytes of the text behind the header that describes a value's type.
+    pub text_bytes: u64,
 }
 
 /// Why a file is none of ours, or not one of this build.
@@ -166,6 +182,9 @@ impl Header {
             shape: [0; NDIM_MAX],
             capacity: 0,
             party: 0,
+            type_hash: 0,
+            items: 0,
+            text_bytes: 0,
         }
     }
 
@@ -200,6 +219,9 @@ impl Header {
         }
         put(144, &self.capacity.to_le_bytes());
         put(152, &self.party.to_le_bytes());
+        put(160, &self.type_hash.to_le_bytes());
+        put(168, &self.items.to_le_bytes());
+        put(176, &self.text_bytes.to_le_bytes());
         bytes
     }
 
@@ -245,6 +267,9 @@ impl Header {
             shape: std::array::from_fn(|axis| u64_at(80 + 8 * axis)),
             capacity: u64_at(144),
             party: u64_at(152),
+            type_hash: u64_at(160),
+            items: u64_at(168),
+            text_bytes: u64_at(176),
         };
         header.check(file_bytes)?;
         Ok(header)
@@ -261,6 +286,7 @@ impl Header {
         match self.kind {
             Kind::Array => self.check_array(),
             Kind::Channel => self.check_channel(),
+            Kind::Value => self.check_value(),
             Kind::Block | Kind::Parties | Kind::Arena => Ok(()),
         }
     }
@@ -289,6 +315,17 @@ impl Header {
             return Err(Mismatch::Field("fewer bytes than slots"));
         }
         crate::party::PartyId::from_word(self.party).ok_or(Mismatch::Field("party"))?;
+        Ok(())
+    }
+
+    fn check_value(&self) -> Result<(), Mismatch> {
+        let text_end = (HEADER_BYTES as u64).checked_add(self.text_bytes);
+        if text_end.is_none_or(|end| end > self.data_offset) {
+            return Err(Mismatch::Field("description of a type"));
+        }
+        if !self.data_offset.is_multiple_of(VALUE_ALIGNMENT) {
+            return Err(Mismatch::Field("a value is misaligned"));
+        }
         Ok(())
     }
 }
@@ -345,6 +382,18 @@ mod tests {
         for offset in [24, 32, 40, 80, 88] {
             assert!(matches!(spoil(offset, &[0xff; 8]), Mismatch::Field(_)), "{offset}");
         }
+    }
+
+    #[test]
+    fn a_value_whose_text_or_place_is_wild_is_refused() {
+        let mut header = Header::new(Kind::Value, 8, 320);
+        header.text_bytes = 64;
+        assert_eq!(Header::from_bytes(&header.to_bytes(), 328), Ok(header.clone()));
+        header.text_bytes = 65;
+        assert!(Header::from_bytes(&header.to_bytes(), 328).is_err());
+        let mut header = Header::new(Kind::Value, 8, 321);
+        header.text_bytes = u64::MAX;
+        assert!(Header::from_bytes(&header.to_bytes(), 329).is_err());
     }
 
     #[test]

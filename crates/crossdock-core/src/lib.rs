@@ -34,6 +34,7 @@ pub mod owner;
 pub mod party;
 mod primitive;
 pub mod ring;
+pub mod shm_safe;
 pub mod signal;
 pub mod sync;
 pub mod ticket;

@@ -86,7 +86,9 @@ impl Owner {
 impl fmt::Debug for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.index() {
-            Some(index) if index < PARTIES_MAX => write!(f, "party {index}, epoch {}", self.epoch()),
+            Some(index) if index < PARTIES_MAX => {
+                write!(f, "party {index}, epoch {}", self.epoch())
+            }
             Some(_) => f.write_str("no party"),
             None => write!(f, "wild word {:#x}", self.0),
         }

@@ -9,6 +9,7 @@
 //! | [`map`] | map a file at any address, read-only or read-write, beyond its present end |
 //! | [`wait`] | sleep on a 32-bit word in shared memory with an absolute deadline; wake one; wake all |
 //! | [`process`] | name this process so that nobody else can ever have that name; ask whether a named process still lives |
+//! | [`token`] | hold a byte of a file until this process ends, and no longer though it has forked; ask from any pid namespace whether somebody holds it |
 //! | [`clock`] | one monotonic clock that all processes of the machine share |
 //! | [`fork`], [`exit`] | notice a fork that the library did not make; run a function at a normal exit |
 //! | [`cpu`], [`place`] | how many processors there are; bind a thread to one; cache hints |
@@ -33,4 +34,5 @@ pub mod fork;
 pub mod map;
 pub mod place;
 pub mod process;
+pub mod token;
 pub mod wait;

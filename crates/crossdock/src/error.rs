@@ -66,6 +66,8 @@ pub enum ErrorKind {
     TooManyPeers,
     /// It took longer than allowed.
     TimedOut,
+    /// A process died or panicked in the middle of changing it.
+    Poisoned,
     /// A written maximum would be exceeded.
     LimitExceeded,
     /// The other side of a channel has gone.

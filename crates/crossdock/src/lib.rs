@@ -67,11 +67,15 @@ mod owners;
 mod parties;
 mod reap;
 pub mod registry;
+pub mod sync;
+pub mod value;
 
 pub use array::{Array, ArrayMut, IntoShape, Order};
 pub use block::{BlockOptions, BlockStats, SharedBlock};
 pub use crossdock_core::element::{DType, Element, UnknownDType};
+pub use crossdock_core::shm_safe::{ShmSafe, TypeLayout};
 pub use error::{Error, ErrorKind, Result};
 pub use half::{bf16, f16};
 pub use namespace::NAME_BYTES_MAX;
 pub use num_complex::Complex;
+pub use value::Value;

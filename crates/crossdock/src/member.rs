@@ -17,6 +17,7 @@ use crossdock_core::owner::{self, Owner};
 use crossdock_core::party::{PARTIES_MAX, Party, PartyId, State};
 use crossdock_core::ticket::Ticket;
 use crossdock_sys::process::{Liveness, ProcessId, Watch};
+use crossdock_sys::token::Token;
 use crossdock_sys::{exit, fork};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -34,6 +35,8 @@ pub(crate) struct Member {
     pub(crate) namespace: Arc<Namespace>,
     pub(crate) me: PartyId,
     parties: Parties,
+    /// Held until this process leaves: see [`crate::parties`].
+    token: Mutex<Option<Token>>,
     generation: u64,
     own: OnceLock<OwnArena>,
     arenas: Mutex<HashMap<PartyId, Arc<ArenaMap>>>,
@@ -94,12 +97,13 @@ impl Member {
             let parties = Parties::open_or_create(namespace, &lock)?;
             reap::former_self(namespace, &lock, &parties, &identity);
             reap::everything(namespace, &lock, &parties, None);
-            let party = parties.first_free().ok_or_else(too_many)?;
+            let (party, token) = parties.first_free_with_token(&lock)?.ok_or_else(too_many)?;
             let epoch = parties.record(party).take_for_process(&identity);
             Ok(Self {
                 namespace: Arc::clone(namespace),
                 me: PartyId { party, epoch },
                 parties,
+                token: Mutex::new(Some(token)),
                 generation: fork::generation(),
                 own: OnceLock::new(),
                 arenas: Mutex::default(),
@@ -237,7 +241,7 @@ impl Member {
         if watch.0 != epoch {
             *watch = (epoch, Watch::new(id));
         }
-        let liveness = watch.1.liveness();
+        let liveness = self.parties.liveness_of(party, &watch.1);
         if liveness == Liveness::Unknown {
             // Perhaps for want of a file descriptor: look anew the next time.
             watches.remove(&party);
@@ -257,7 +261,7 @@ impl Member {
         let (_, state) = self.parties.record(party).read();
         let is_dead = match state {
             State::Free => true,
-            State::Process(id) => Watch::new(id).liveness() == Liveness::Dead,
+            State::Process(id) => self.parties.liveness(party, &id) == Liveness::Dead,
             State::Channel { .. } => false,
         };
         if is_dead && party != self.me.party {
@@ -305,9 +309,9 @@ impl Member {
     fn leave(&self) {
         let Ok(lock) = self.namespace.lock() else { return };
         let parties = &self.parties;
-        let is_alive = |id| Watch::new(id).liveness() != Liveness::Dead;
+        let is_alive = |party, id| parties.liveness(party, &id) != Liveness::Dead;
         let are_others_alive = parties.in_use().any(|(party, _, state)| {
-            party != self.me.party && matches!(state, State::Process(id) if is_alive(id))
+            party != self.me.party && matches!(state, State::Process(id) if is_alive(party, id))
         });
         if are_others_alive && (self.is_holding() || thread_count() != Some(1)) {
             // Threads may still be at work in arrays that others would be given. The others will see
@@ -317,6 +321,7 @@ impl Member {
         self.has_left.store(true, Ordering::Relaxed);
         owner::set(None);
         reap::process(&self.namespace, &lock, parties, self.me.party);
+        drop(self.token.lock().take());
         reap::everything(&self.namespace, &lock, parties, None);
         reap::empty_house(&self.namespace, parties);
     }

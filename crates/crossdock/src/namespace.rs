@@ -51,6 +51,8 @@ impl Namespace {
     pub(crate) fn current() -> Result<Arc<Self>> {
         // Whoever has a name must notice being a copy in a forked child.
         fork::watch();
+        // What has a name may hold locks.
+        crate::owners::install();
         static CURRENT: Mutex<Option<Arc<Namespace>>> = Mutex::new(None);
         let mut current = CURRENT.lock();
         if let Some(namespace) = current.as_ref()

@@ -1,4 +1,12 @@
 //! The table of parties of a directory: one file, changed under the directory's lock.
+//!
+//! # Tokens
+//!
+//! A process that has a row holds the token of the row ([`crossdock_sys::token`]): it takes it before the
+//! row says who it is, and lets go when the row says that no more, or when it dies. So a free token says
+//! of whoever was seen in the row that it is not there any more, in whatever pid namespace it was. Where a
+//! process can be looked up by its pid, that is asked instead: it is not misled by a child of the dead that
+//! has its files, and a watch is one system call on a descriptor of its own.
 #![allow(unsafe_code, reason = "records are reached through a mapping that lives as long")]
 
 use crate::error::{Error, Result};
@@ -8,8 +16,10 @@ use crossdock_core::header::{Header, Kind, PERSISTENT};
 use crossdock_core::layout;
 use crossdock_core::memory::Memory;
 use crossdock_core::party::{Party, Record, State};
-use crossdock_sys::{clock, file};
 use crossdock_sys::map::{Access, Mapping};
+use crossdock_sys::process::{Liveness, ProcessId, Watch};
+use crossdock_sys::token::{self, Token};
+use crossdock_sys::{clock, file};
 use std::fs::File;
 use std::io;
 use std::ptr::NonNull;
@@ -20,6 +30,9 @@ pub(crate) const PARTIES_NAME: &str = ".parties";
 /// Nanoseconds to the ticks at which a new table begins its epochs: 2^20, about a millisecond.
 const EPOCH_CLOCK_SHIFT: u32 = 20;
 
+/// Where the tokens begin, one byte a row: far beyond the end of the file, so that they are in nobody's way.
+const TOKENS_OFFSET: u64 = 1 << 32;
+
 /// The mapped table.
 ///
 /// # Invariants
@@ -29,6 +42,8 @@ const EPOCH_CLOCK_SHIFT: u32 = 20;
 pub(crate) struct Parties {
     records: &'static [Record],
     _map: Mapping,
+    /// To ask for tokens; it never holds one.
+    file: File,
 }
 
 impl Parties {
@@ -40,12 +55,13 @@ impl Parties {
         let mut header = Header::new(Kind::Parties, layout::parties_bytes(), 256);
         header.flags = PERSISTENT;
         let draft = Draft::new(namespace, "the table of parties", header, 0o600)?;
-        let parties = Self::map(&draft.file, &draft.header)?;
+        let parties = Self::map(draft.file, &draft.header)?;
         // A millisecond of the clock is more than a row needs to be given out once, so the epochs of this
         // table are later than all of a table that was there before.
         let first = clock::now_ns() >> EPOCH_CLOCK_SHIFT;
         parties.records.iter().for_each(|record| record.begin_epochs(first));
-        file::link(&draft.file, &namespace.directory, PARTIES_NAME)
+        file::link(&parties.file, &namespace.directory, PARTIES_NAME)
+            .and_then(|()| file::unlock(&parties.file))
             .map_err(|error| Error::os("cannot create the table of parties", error))?;
         Ok(parties)
     }
@@ -59,17 +75,17 @@ impl Parties {
             Err(error) => return Err(Error::os("cannot open the table of parties", error)),
         };
         let header = read_header(&file, PARTIES_NAME)?;
-        Self::map(&file, &header).map(Some)
+        Self::map(file, &header).map(Some)
     }
 
-    fn map(file: &File, header: &Header) -> Result<Self> {
+    fn map(file: File, header: &Header) -> Result<Self> {
         let bytes = (header.data_offset + header.len) as usize;
-        let map = Mapping::new(file, bytes, Access::ReadWrite)
+        let map = Mapping::new(&file, bytes, Access::ReadWrite)
             .map_err(|error| Error::os("cannot map the table of parties", error))?;
         let memory = static_memory(&map, bytes)?;
         let records =
             layout::parties(&memory).map_err(|why| Error::corrupt("the table of parties", why))?;
-        Ok(Self { records, _map: map })
+        Ok(Self { records, _map: map, file })
     }
 
     /// The record of a party.
@@ -89,6 +105,47 @@ impl Parties {
     pub(crate) fn first_free(&self) -> Option<Party> {
         Party::all().find(|party| self.record(*party).epoch().is_none())
     }
+
+    /// A party that is free, and its token. Under the directory's lock, until the row says whose it is.
+    pub(crate) fn first_free_with_token(
+        &self,
+        _lock: &HouseLock,
+    ) -> Result<Option<(Party, Token)>> {
+        for party in Party::all().filter(|party| self.record(*party).epoch().is_none()) {
+            let token = Token::take(&self.file, token_of(party))
+                .map_err(|error| Error::os("cannot lock a row of the table of parties", error))?;
+            // A child of the last who had the row may still have its files: leave the row alone then.
+            if let Some(token) = token {
+                return Ok(Some((party, token)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether the process lives that the caller has read in a party's row.
+    pub(crate) fn liveness(&self, party: Party, id: &ProcessId) -> Liveness {
+        self.liveness_of(party, &Watch::new(*id))
+    }
+
+    /// As [`Parties::liveness`], for those who ask often and keep a watch.
+    ///
+    /// The answer is about the watched process: the row may have been given to another one since it was
+    /// read. So nobody is reaped on it before the row is read again under the directory's lock.
+    pub(crate) fn liveness_of(&self, party: Party, watch: &Watch) -> Liveness {
+        match watch.liveness() {
+            Liveness::Elsewhere => match token::is_held(&self.file, token_of(party)) {
+                Ok(true) => Liveness::Alive,
+                Ok(false) => Liveness::Dead,
+                Err(_) => Liveness::Unknown,
+            },
+            known => known,
+        }
+    }
+}
+
+/// Which byte of the table's file is the token of a party.
+fn token_of(party: Party) -> u64 {
+    TOKENS_OFFSET + party.index() as u64
 }
 
 /// The records inside a mapping that its owner keeps at least as long as them.

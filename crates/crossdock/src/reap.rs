@@ -14,7 +14,7 @@ use crossdock_core::header::Header;
 use crossdock_core::party::{Party, PartyId, State};
 use crossdock_core::ring::Payload;
 use crossdock_core::ticket::Ticket;
-use crossdock_sys::process::{Liveness, ProcessId, Watch};
+use crossdock_sys::process::{Liveness, ProcessId};
 use std::sync::Arc;
 
 /// Clears what a process holds that has died or is leaving, and frees its number. If not everything can
@@ -88,7 +88,7 @@ pub(crate) fn everything(
     for (party, _, state) in parties.in_use() {
         match state {
             State::Process(id) if Some(party) != me => {
-                if Watch::new(id).liveness() == Liveness::Dead {
+                if parties.liveness(party, &id) == Liveness::Dead {
                     process(namespace, lock, parties, party);
                     found = true;
                 } else {

@@ -28,7 +28,7 @@ use crossdock_core::header;
 use crossdock_core::party::{Party, PartyId, State};
 use crossdock_core::ticket::NDIM_MAX;
 use crossdock_sys::file;
-use crossdock_sys::process::{Liveness, Watch};
+use crossdock_sys::process::Liveness;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -44,6 +44,8 @@ pub enum Kind {
     Array,
     /// A [`channel`](crate::channel).
     Channel,
+    /// A typed cell: [`Value`](crate::Value).
+    Value,
     /// A file that crossdock did not make, or another version did.
     Foreign,
 }
@@ -54,6 +56,7 @@ impl fmt::Display for Kind {
             Self::Block => "block",
             Self::Array => "array",
             Self::Channel => "channel",
+            Self::Value => "value",
             Self::Foreign => "foreign",
         })
     }
@@ -86,6 +89,10 @@ pub struct Entry {
     pub shape: Vec<usize>,
     /// Which axis of an array varies fastest.
     pub order: Order,
+    /// Layout of a value's type: `Mutex<i64>`.
+    pub layout: Option<String>,
+    /// Items of the slice that a value ends with; 0 if it has none.
+    pub items: u64,
     /// More about a channel.
     pub channel: Option<ChannelEntry>,
 }
@@ -190,6 +197,8 @@ fn entry(namespace: &Arc<Namespace>, name: &str) -> Result<Entry> {
         dtype: None,
         shape: Vec::new(),
         order: Order::C,
+        layout: None,
+        items: 0,
         channel: None,
     };
     let Ok(header) = read_header(&file, name) else { return Ok(entry) };
@@ -202,12 +211,17 @@ fn entry(namespace: &Arc<Namespace>, name: &str) -> Result<Entry> {
         header::Kind::Block => Kind::Block,
         header::Kind::Array => Kind::Array,
         header::Kind::Channel => Kind::Channel,
+        header::Kind::Value => Kind::Value,
         header::Kind::Parties | header::Kind::Arena => Kind::Foreign,
     };
     if entry.kind == Kind::Array {
         let axes = &header.shape[..usize::from(header.ndim).min(NDIM_MAX)];
         entry.shape = axes.iter().map(|extent| *extent as usize).collect();
         entry.order = if header.is_fortran { Order::F } else { Order::C };
+    }
+    if entry.kind == Kind::Value {
+        entry.layout = Some(crate::value::file::read_text(&file, &header));
+        entry.items = header.items;
     }
     drop(file);
     if entry.kind == Kind::Channel
@@ -221,10 +235,10 @@ fn entry(namespace: &Arc<Namespace>, name: &str) -> Result<Entry> {
 fn channel_entry(namespace: &Namespace, map: &ChannelMap) -> ChannelEntry {
     let parties = Parties::open(namespace).ok().flatten();
     let peer = |party: Party| {
-        let state = parties.as_ref().map_or(State::Free, |parties| parties.record(party).read().1);
-        match state {
+        let Some(parties) = &parties else { return Peer { pid: 0, is_alive: false } };
+        match parties.record(party).read().1 {
             State::Process(id) => {
-                let is_alive = Watch::new(id).liveness() != Liveness::Dead;
+                let is_alive = parties.liveness(party, &id) != Liveness::Dead;
                 Peer { pid: id.pid, is_alive }
             }
             State::Free | State::Channel { .. } => Peer { pid: 0, is_alive: false },
@@ -305,7 +319,7 @@ pub fn gc(apply: bool) -> Result<Vec<Garbage>> {
     let is_alive = |party: Party| {
         parties.as_ref().is_some_and(|parties| {
             let state = parties.record(party).read().1;
-            matches!(state, State::Process(id) if Watch::new(id).liveness() != Liveness::Dead)
+            matches!(state, State::Process(id) if parties.liveness(party, &id) != Liveness::Dead)
         })
     };
     let has_owner = |id: PartyId| {
@@ -379,9 +393,7 @@ fn is_needed(namespace: &Arc<Namespace>, id: PartyId, is_alive: &impl Fn(Party) 
 
 /// Whether a name stays that is not garbage: then the table stays, too.
 fn keeps_name(namespace: &Arc<Namespace>, garbage: &[Garbage]) -> bool {
-    reap::names(namespace)
-        .iter()
-        .any(|name| garbage.iter().all(|garbage| garbage.name != *name))
+    reap::names(namespace).iter().any(|name| garbage.iter().all(|garbage| garbage.name != *name))
 }
 
 fn described(namespace: &Namespace, name: String, reason: &str) -> Garbage {

@@ -5,7 +5,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | `word` | the word of a lock: owner, poison, waiters |
+//! | `word`, `rwword`, `readers` | the words of the locks: owner, poison, waiters, readers |
 //! | `mutex`, `reentrant` | one at a time |
 //! | `rwlock` | many readers or one writer |
 //! | `condvar` | wait until what a mutex protects has changed |
@@ -14,12 +14,33 @@
 //! | `barrier` | wait until all are here |
 //! | `once` | do it once |
 //! | `poison` | what a lock says of a dead owner |
+//! | `raw` | the locks for the `lock_api` crate |
 //! | `slice` | the bounded sleep of all of them |
 
+mod barrier;
+mod condvar;
+mod event;
 mod mutex;
+mod once;
 mod poison;
+#[cfg(all(feature = "lock_api", not(loom)))]
+mod raw;
+mod readers;
+mod reentrant;
+mod rwlock;
+mod rwword;
+mod semaphore;
 mod slice;
 mod word;
 
+pub use barrier::{Barrier, BarrierError, BarrierWaitResult};
+pub use condvar::{Condvar, WaitTimeoutResult};
+pub use event::Event;
 pub use mutex::{Mutex, MutexGuard};
+pub use once::{Once, OnceState};
 pub use poison::{LockResult, LockTimeoutError, PoisonError, TryLockError};
+#[cfg(all(feature = "lock_api", not(loom)))]
+pub use raw::{RawMutex, RawRwLock};
+pub use reentrant::{ReentrantMutex, ReentrantMutexGuard};
+pub use rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+pub use semaphore::{Permit, Semaphore, TooManyPermits};

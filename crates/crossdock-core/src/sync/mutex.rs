@@ -40,9 +40,8 @@ use std::time::Duration;
 /// use crossdock_core::sync::Mutex;
 ///
 /// let balance = Mutex::new(100_i64);
-/// *balance.lock()? += 25;
-/// assert_eq!(*balance.lock()?, 125);
-/// # Ok::<(), crossdock_core::sync::PoisonError<crossdock_core::sync::MutexGuard<'_, i64>>>(())
+/// *balance.lock().unwrap() += 25;
+/// assert_eq!(*balance.lock().unwrap(), 125);
 /// ```
 #[repr(C)]
 pub struct Mutex<T: ?Sized> {
@@ -67,6 +66,10 @@ impl<T> Mutex<T> {
     }
 
     /// The value, without locking: nobody else can have the mutex.
+    ///
+    /// # Errors
+    ///
+    /// [`PoisonError`], with the value inside, as [`lock`](Self::lock).
     pub fn into_inner(self) -> LockResult<T> {
         let (is_poisoned, pid) = (self.word.is_poisoned(), self.word.poisoned_by());
         let value = self.value.into_inner();
@@ -166,6 +169,10 @@ impl<T: ?Sized> Mutex<T> {
     }
 
     /// The value, without locking: nobody else can have the mutex.
+    ///
+    /// # Errors
+    ///
+    /// [`PoisonError`], with the reference inside, as [`lock`](Self::lock).
     pub fn get_mut(&mut self) -> LockResult<&mut T> {
         let (is_poisoned, pid) = (self.word.is_poisoned(), self.word.poisoned_by());
         let value = self.value.get_mut();

@@ -72,10 +72,10 @@ impl<G> fmt::Debug for PoisonError<G> {
 impl<G> fmt::Display for PoisonError<G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.owner_pid {
-            Some(pid) => write!(f, "process {pid} died or panicked while it held the lock")?,
-            None => f.write_str("a process died or panicked while it held the lock")?,
+            Some(pid) => write!(f, "process {pid} died or panicked while it had the lock")?,
+            None => f.write_str("a process died or panicked while it had the lock")?,
         }
-        f.write_str(" (check the data, then call clear_poison)")
+        f.write_str(" (put the data right, then clear the poison)")
     }
 }
 

@@ -22,6 +22,17 @@ impl Slice {
         wait(word, expected, self.until());
     }
 
+    /// Sleeps as [`sleep`](Self::sleep), for waiters who have nobody to ask about.
+    pub(super) fn nap(&mut self, word: &AtomicU32, expected: u32) {
+        self.is_over();
+        self.sleep(word, expected);
+    }
+
+    /// Whether the wait has ended.
+    pub(super) fn is_late(&self) -> bool {
+        self.deadline.is_some_and(Deadline::is_past)
+    }
+
     /// When the sleep ends at the latest.
     pub(super) fn until(&self) -> Deadline {
         self.deadline.map_or(self.end, |deadline| deadline.min(self.end))

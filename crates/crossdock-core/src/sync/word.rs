@@ -65,10 +65,9 @@ pub(super) struct Taken {
 }
 
 impl LockWord {
-    #[cfg(not(loom))]
+    #[cfg(all(feature = "lock_api", not(loom)))]
     #[allow(clippy::declare_interior_mutable_const, reason = "an initial value")]
-    pub(super) const INIT: Self =
-        Self { word: AtomicU32::new(0), poisoned_by: AtomicU32::new(0) };
+    pub(super) const INIT: Self = Self { word: AtomicU32::new(0), poisoned_by: AtomicU32::new(0) };
 
     pub(super) fn new() -> Self {
         Self { word: AtomicU32::new(0), poisoned_by: AtomicU32::new(0) }
@@ -125,7 +124,7 @@ impl LockWord {
                     None => continue,
                 }
             }
-            if deadline.is_some_and(Deadline::is_past) {
+            if slice.is_late() {
                 // The wake-up that was meant for this waiter is due to another one now.
                 if slept == 0 || self.announce(word) {
                     return Err(TimedOut);
@@ -140,7 +139,7 @@ impl LockWord {
     }
 
     /// Looks for a moment whether the word becomes free.
-    fn spin(&self) {
+    pub(super) fn spin(&self) {
         if allowed_cpus() < 2 {
             return;
         }
@@ -232,6 +231,20 @@ impl LockWord {
             wake_all(&self.word);
         }
         true
+    }
+
+    /// Releases the word if its owner is dead; true if it is free now or has changed.
+    pub(super) fn bury_if_dead(&self) -> bool {
+        self.bury(self.word.load(Relaxed))
+    }
+
+    /// The holder has touched nothing yet, or begins to.
+    pub(super) fn mark(&self, is_untouched: bool) {
+        if is_untouched {
+            self.word.fetch_or(MARK, SeqCst);
+        } else {
+            self.word.fetch_and(!MARK, SeqCst);
+        }
     }
 
     /// The holder gives up on what it protects.

@@ -44,7 +44,8 @@ impl ProcessId {
             pid_namespace: pid_namespace()?,
             pid,
             pidfd_inode: pidfs_inode(&pidfd),
-            start_ticks: start_ticks(pid)?,
+            // Not under `pid`: this /proc may be that of an outer pid namespace.
+            start_ticks: start_ticks("self")?,
         })
     }
 }
@@ -60,6 +61,7 @@ pub struct Watch {
 enum State {
     Gone,
     Visible(OwnedFd),
+    Elsewhere,
     Hidden,
 }
 
@@ -81,6 +83,7 @@ impl Watch {
     pub fn liveness(&self) -> Liveness {
         match &self.state {
             State::Gone => Liveness::Dead,
+            State::Elsewhere => Liveness::Elsewhere,
             State::Hidden => Liveness::Unknown,
             State::Visible(pidfd) => {
                 let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
@@ -100,8 +103,11 @@ fn begin(id: &ProcessId) -> State {
         Ok(_) => {}
         Err(_) => return State::Hidden,
     }
-    if pid_namespace().ok() != Some(id.pid_namespace) {
-        return State::Hidden;
+    match pid_namespace() {
+        // The number of a namespace is given out again only when no process is left in it.
+        Ok(ours) if ours == id.pid_namespace => {}
+        Ok(_) => return State::Elsewhere,
+        Err(_) => return State::Hidden,
     }
     let Some(pid) = i32::try_from(id.pid).ok().and_then(Pid::from_raw) else { return State::Gone };
     let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
@@ -114,7 +120,7 @@ fn begin(id: &ProcessId) -> State {
     let is_same = if id.pidfd_inode != 0 && inode != 0 {
         inode == id.pidfd_inode
     } else {
-        match start_ticks(id.pid) {
+        match start_ticks(&id.pid.to_string()) {
             Ok(ticks) => ticks == id.start_ticks,
             Err(error) if error.kind() == io::ErrorKind::NotFound => false,
             // Not being able to look says nothing about the process, either.
@@ -152,8 +158,8 @@ fn pid_namespace() -> io::Result<u64> {
     Ok(std::fs::metadata("/proc/self/ns/pid")?.ino())
 }
 
-fn start_ticks(pid: u32) -> io::Result<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+fn start_ticks(process: &str) -> io::Result<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
     // The command name may hold spaces and brackets: count fields from the last bracket on.
     let tail = stat.rsplit_once(')').map_or("", |(_, tail)| tail);
     let field = tail.split_ascii_whitespace().nth(19).ok_or(io::ErrorKind::InvalidData)?;
@@ -163,7 +169,12 @@ fn start_ticks(pid: u32) -> io::Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Deadline;
+    use rustix::pipe::PipeFlags;
+    use rustix::process::WaitOptions;
+    use std::os::fd::AsRawFd;
     use std::process::{Command, Stdio};
+    use std::time::Duration;
 
     #[test]
     fn this_process_is_alive() {
@@ -171,15 +182,24 @@ mod tests {
         assert_eq!(watch.liveness(), Liveness::Alive);
     }
 
+    /// A child as others would know it, and a descriptor to wait for its end with.
+    fn known(child: u32) -> (ProcessId, OwnedFd) {
+        let pid = Pid::from_raw(i32::try_from(child).unwrap()).unwrap();
+        let pidfd = pidfd_open(pid, PidfdFlags::empty()).unwrap();
+        let id = ProcessId {
+            pid: child,
+            pidfd_inode: pidfs_inode(&pidfd),
+            start_ticks: start_ticks(&child.to_string()).unwrap(),
+            ..ProcessId::current().unwrap()
+        };
+        (id, pidfd)
+    }
+
     #[test]
     fn a_zombie_is_dead() {
         let mut child =
             Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-        let mut id = ProcessId { pid: child.id(), ..ProcessId::current().unwrap() };
-        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
-        let pidfd = pidfd_open(pid, PidfdFlags::empty()).unwrap();
-        id.pidfd_inode = pidfs_inode(&pidfd);
-        id.start_ticks = start_ticks(child.id()).unwrap();
+        let (id, pidfd) = known(child.id());
         let watch = Watch::new(id);
         assert_eq!(watch.liveness(), Liveness::Alive);
         child.kill().unwrap();
@@ -188,6 +208,57 @@ mod tests {
         assert_eq!(Watch::new(id).liveness(), Liveness::Dead);
         child.wait().unwrap();
         assert_eq!(Watch::new(id).liveness(), Liveness::Dead);
+    }
+
+    /// Forks a child whose first thread ends at once, while a second one lives as long as anybody has the
+    /// other end of `wait`, `cue`.
+    #[allow(unsafe_code, reason = "only a C interface ends one thread and not the others")]
+    fn child_without_a_first_thread(wait: &OwnedFd, cue: &OwnedFd) -> u32 {
+        // SAFETY: the child starts a thread and ends without unwinding; the C library lets a child that
+        // has one thread allocate.
+        let pid = unsafe { libc::fork() };
+        assert!(pid >= 0, "fork failed");
+        if pid == 0 {
+            // SAFETY: the child needs its copy no more, and ends before anything else could close it.
+            unsafe { libc::close(cue.as_raw_fd()) };
+            let wait = wait.as_raw_fd();
+            std::thread::spawn(move || {
+                let mut fds = libc::pollfd { fd: wait, events: libc::POLLIN, revents: 0 };
+                // SAFETY: one element that lives on this stack.
+                unsafe { libc::poll(&raw mut fds, 1, -1) };
+                // SAFETY: ends the child.
+                unsafe { libc::_exit(0) };
+            });
+            // SAFETY: ends this thread, whose stack nobody refers to, and not the process.
+            unsafe { libc::syscall(libc::SYS_exit, 0) };
+        }
+        pid.unsigned_abs()
+    }
+
+    #[test]
+    fn a_process_whose_first_thread_has_ended_is_alive_as_long_as_another_lives() {
+        let (wait, cue) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).unwrap();
+        let child = child_without_a_first_thread(&wait, &cue);
+        let (id, pidfd) = known(child);
+        let before = Watch::new(id);
+        let state = || {
+            let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap();
+            stat.rsplit_once(") ").unwrap().1.chars().next()
+        };
+        let deadline = Deadline::after(Duration::from_secs(60));
+        while state() != Some('Z') {
+            assert!(!deadline.is_past(), "its first thread does not end");
+            std::thread::yield_now();
+        }
+        assert_eq!(before.liveness(), Liveness::Alive, "found while its first thread lived");
+        assert_eq!(Watch::new(id).liveness(), Liveness::Alive, "found later");
+        drop(cue);
+        poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], None).unwrap();
+        assert_eq!(before.liveness(), Liveness::Dead);
+        assert_eq!(Watch::new(id).liveness(), Liveness::Dead);
+        let pid = Pid::from_raw(i32::try_from(child).unwrap());
+        let ended = rustix::process::waitpid(pid, WaitOptions::empty()).unwrap();
+        assert!(ended.is_some_and(|(_, status)| status.exited()));
     }
 
     #[test]
@@ -206,9 +277,11 @@ mod tests {
     }
 
     #[test]
-    fn a_process_of_another_pid_namespace_is_unknown() {
+    fn a_process_of_another_pid_namespace_is_elsewhere() {
         let mut id = ProcessId::current().unwrap();
         id.pid_namespace ^= 1;
-        assert_eq!(Watch::new(id).liveness(), Liveness::Unknown);
+        assert_eq!(Watch::new(id).liveness(), Liveness::Elsewhere);
+        id.boot[0] ^= 1;
+        assert_eq!(Watch::new(id).liveness(), Liveness::Dead, "of another boot, wherever it was");
     }
 }

@@ -11,6 +11,8 @@ pub enum Liveness {
     Alive,
     /// It will never run another instruction.
     Dead,
-    /// It belongs to a pid namespace that this process cannot look into; treat it as alive.
+    /// It belongs to another pid namespace, where it cannot be looked up: ask its [token](crate::token).
+    Elsewhere,
+    /// It could not be looked up now (no descriptor left, no `/proc`): treat it as alive.
     Unknown,
 }

@@ -27,7 +27,7 @@ pub(crate) fn check_shape(extents: &[usize], size: usize) -> Result<usize> {
 ///
 /// Every caller has checked that `bytes` does not lead out of the mapping that `from` points into.
 #[inline]
-fn advance(from: NonNull<u8>, bytes: usize) -> NonNull<u8> {
+pub(crate) fn advance(from: NonNull<u8>, bytes: usize) -> NonNull<u8> {
     // SAFETY: by the contract above the result is inside the same mapping, or just behind its end.
     unsafe { from.add(bytes) }
 }

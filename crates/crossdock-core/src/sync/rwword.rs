@@ -1,0 +1,150 @@
+//! The word of a read-write lock: a writer's word and the readers' cells.
+//!
+//! # States
+//!
+//! The word of the writer (`word.rs`) and a cell for the readers of each process (`readers.rs`):
+//!
+//! | word | cells | meaning |
+//! |---|---|---|
+//! | free | all 0 | free |
+//! | free | some above 0 | read |
+//! | owned, `MARK` | some above 0 | a writer waits for the readers to leave; no new ones come in |
+//! | owned | all 0, or of readers that are just backing out | written |
+//!
+//! # Ordering
+//!
+//! That of the two parts: see there.
+//!
+//! # Owner death
+//!
+//! A writer that dies poisons the lock, unless it was still waiting for readers. A reader that dies leaves
+//! its count in its cell; the writer that waits for it asks after each slice who still lives, and clears
+//! the cells of the dead. Readers poison nothing.
+
+use super::readers::Readers;
+use super::slice::Slice;
+use super::word::{LockWord, MARK, POISON, Taken, TimedOut, WAITERS};
+use crate::owner::{self, OWNER_BITS, Owner};
+use crate::primitive::Deadline;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+
+#[repr(C)]
+pub(super) struct RwWord {
+    pub(super) word: LockWord,
+    readers: Readers,
+}
+
+impl RwWord {
+    #[cfg(all(feature = "lock_api", not(loom)))]
+    #[allow(clippy::declare_interior_mutable_const, reason = "an initial value")]
+    pub(super) const INIT: Self = Self { word: LockWord::INIT, readers: Readers::INIT };
+
+    pub(super) fn new() -> Self {
+        Self { word: LockWord::new(), readers: Readers::new() }
+    }
+
+    /// Becomes a reader unless somebody writes or waits to.
+    #[inline]
+    pub(super) fn try_enter(&self) -> Option<(Owner, Taken)> {
+        let me = owner::me();
+        self.readers.enter(me);
+        let word = self.word.word.load(SeqCst);
+        if word & OWNER_BITS == 0 {
+            return Some((me, Taken { is_poisoned: word & POISON != 0 }));
+        }
+        self.leave(me);
+        None
+    }
+
+    #[cold]
+    pub(super) fn enter(&self, deadline: Option<Deadline>) -> Result<(Owner, Taken), TimedOut> {
+        let mut slice = Slice::new(deadline);
+        self.word.spin();
+        loop {
+            if let Some(entered) = self.try_enter() {
+                return Ok(entered);
+            }
+            let word = self.word.word.load(Relaxed);
+            if word & OWNER_BITS == 0 || slice.is_over() && self.word.bury(word) {
+                continue;
+            }
+            if slice.is_late() {
+                return Err(TimedOut);
+            }
+            if self.word.announce(word) {
+                slice.sleep(&self.word.word, word | WAITERS);
+            }
+        }
+    }
+
+    #[inline]
+    pub(super) fn leave(&self, me: Owner) {
+        if self.readers.leave(me) && self.word.word.load(SeqCst) & MARK != 0 {
+            self.readers.notify();
+        }
+    }
+
+    /// Becomes the writer.
+    #[inline]
+    pub(super) fn take(&self, deadline: Option<Deadline>) -> Result<Taken, TimedOut> {
+        let taken = match self.word.try_take() {
+            Ok(()) => Taken { is_poisoned: false },
+            Err(_) => self.word.take(deadline)?,
+        };
+        if self.readers.are_gone() {
+            return Ok(taken);
+        }
+        self.drain(deadline).map(|()| taken)
+    }
+
+    /// Waits, as the owner of the word, until the readers have left.
+    #[cold]
+    fn drain(&self, deadline: Option<Deadline>) -> Result<(), TimedOut> {
+        self.word.mark(true);
+        let mut slice = Slice::new(deadline);
+        loop {
+            let key = self.readers.key();
+            if self.readers.are_gone() {
+                self.word.mark(false);
+                return Ok(());
+            }
+            if slice.is_over() && self.readers.bury() {
+                continue;
+            }
+            if slice.is_late() {
+                self.word.release_to_all();
+                return Err(TimedOut);
+            }
+            self.readers.sleep(key, &slice);
+        }
+    }
+
+    /// Becomes the writer, unless somebody who lives reads or writes.
+    pub(super) fn try_take(&self) -> Option<Taken> {
+        let taken = match self.word.try_take() {
+            Ok(()) => Taken { is_poisoned: false },
+            Err(_) => self.word.try_take_any()?,
+        };
+        if !self.readers.are_gone() {
+            self.readers.bury();
+            if !self.readers.are_gone() {
+                self.word.release_to_all();
+                return None;
+            }
+        }
+        Some(taken)
+    }
+
+    /// The writer becomes a reader.
+    pub(super) fn downgrade(&self) -> Owner {
+        let me = owner::me();
+        self.readers.enter(me);
+        self.word.release_to_all();
+        me
+    }
+
+    /// Threads that read, as far as can be told.
+    pub(super) fn reader_count(&self) -> usize {
+        self.readers.count()
+    }
+}
