@@ -1,16 +1,21 @@
 //! What a model sees in place of the machine (only with `--cfg loom`): loom's atomics, a futex that
-//! loses nothing and has no time-out, and two ways to go wrong on purpose.
+//! loses nothing and has no time-out, threads that play processes, and two ways to go wrong on purpose.
 //!
-//! * [`die_before`] kills a thread before any one of its accesses to shared memory.
+//! * [`begin`] starts an execution, [`act_as`] makes a thread a process of its own.
+//! * [`die_before`] kills a thread before any one of its accesses to shared memory. From then on slices end:
+//!   who sleeps looks again, and who asks is told. Without a death no slice ever ends, so a wake-up that is
+//!   lost is a deadlock, which loom reports.
 //! * [`Weakness`] makes the library's orderings weaker, to show that a model would notice.
 
+use crate::owner::{Owner, Registry};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::rc::Rc;
 use std::sync::atomic::Ordering;
-
-pub(crate) use crossdock_sys::clock::Deadline;
+use std::time::Duration;
 
 /// An ordering left out of the library, to seed a bug.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,27 +46,114 @@ pub fn weaken(weakness: Weakness) {
 
 struct Death;
 
+// Who is who in this execution, and who has died. The flags are loom's, so that whoever sees a death sees
+// what the dead did before it, as after the kernel's report.
+std::thread_local! {
+    static PROCESSES: RefCell<HashMap<loom::thread::ThreadId, Owner>> = RefCell::default();
+    static DEATHS: RefCell<Option<Rc<loom::sync::atomic::AtomicU32>>> = const { RefCell::new(None) };
+    static HAS_DIED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Begins an execution of a model in which threads play processes.
+pub fn begin() {
+    PROCESSES.with_borrow_mut(HashMap::clear);
+    DEATHS.set(Some(Rc::new(loom::sync::atomic::AtomicU32::new(0))));
+    HAS_DIED.set(false);
+}
+
+/// Whether somebody has died in this execution.
+pub fn has_died() -> bool {
+    HAS_DIED.get()
+}
+
+/// Ends an execution: what loom made for it must go with it.
+pub fn end() {
+    DEATHS.set(None);
+}
+
+/// From now on, the calling thread is this process.
+pub fn act_as(owner: Owner) {
+    PROCESSES.with_borrow_mut(|processes| processes.insert(loom::thread::current().id(), owner));
+}
+
+pub(crate) fn identity() -> u32 {
+    let id = loom::thread::current().id();
+    PROCESSES.with_borrow(|processes| processes.get(&id).copied().map_or(0, Owner::to_word))
+}
+
+pub(crate) fn set_identity(_word: u32) {}
+
+pub(crate) fn is_dead(owner: Owner, _registry: Option<&dyn Registry>) -> bool {
+    let deaths = DEATHS.with_borrow(Clone::clone);
+    let bit = 1 << owner.index().unwrap_or(31);
+    deaths.is_some_and(|deaths| deaths.load(Ordering::Acquire) & bit != 0)
+}
+
+fn bury(thread: loom::thread::ThreadId) {
+    let owner = PROCESSES.with_borrow(|processes| processes.get(&thread).copied());
+    let deaths = DEATHS.with_borrow(Clone::clone);
+    if let (Some(owner), Some(deaths)) = (owner, deaths) {
+        deaths.fetch_or(1 << owner.index().unwrap_or(31), Ordering::Release);
+    }
+    HAS_DIED.set(true);
+    // The slices of all who sleep end some time.
+    let sleepers = SLEEPERS.with_borrow_mut(std::mem::take);
+    sleepers.iter().for_each(|(_, thread)| thread.unpark());
+}
+
+/// The end of a slice: comes once somebody has died.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Deadline;
+
+impl Deadline {
+    pub(crate) fn after(_timeout: Duration) -> Self {
+        Self
+    }
+
+    pub(crate) fn within(self, _slice: Duration) -> Self {
+        self
+    }
+
+    pub(crate) fn is_past(self) -> bool {
+        HAS_DIED.get()
+    }
+}
+
+/// One: nobody spins in a model.
+pub(crate) fn allowed_cpus() -> usize {
+    1
+}
+
 /// Runs `act` in the calling thread, which dies before access number `accesses` (from 0) to shared
-/// memory; `None` if it died. One thread at a time can be about to die.
+/// memory; `None` if it died. One thread at a time can be about to die, and one in an execution does.
 pub fn die_before<R>(accesses: u32, act: impl FnOnce() -> R) -> Option<R> {
-    VICTIM.set(Some((loom::thread::current().id(), accesses)));
+    let me = loom::thread::current().id();
+    VICTIM.set(Some((me, accesses)));
     let outcome = catch_unwind(AssertUnwindSafe(act));
     VICTIM.set(None);
     match outcome {
         Ok(value) => Some(value),
-        Err(why) if <dyn Any>::is::<Death>(&*why) => None,
+        Err(why) if <dyn Any>::is::<Death>(&*why) => {
+            bury(me);
+            None
+        }
         Err(why) => resume_unwind(why),
     }
 }
 
-/// Counts an access of the thread that is about to die.
-fn step() {
+/// Counts an access of the thread that is about to die; false if it has died and only unwinds: a corpse
+/// touches nothing.
+fn step() -> bool {
     if let Some((thread, left)) = VICTIM.get()
         && loom::thread::current().id() == thread
     {
+        if std::thread::panicking() {
+            return false;
+        }
         let Some(left) = left.checked_sub(1) else { resume_unwind(Box::new(Death)) };
         VICTIM.set(Some((thread, left)));
     }
+    true
 }
 
 /// Loom takes a sequentially consistent access for one that only acquires and releases. A fence behind
@@ -89,7 +181,8 @@ pub(crate) fn spin_loop() {}
 
 macro_rules! atomic {
     ($name:ident, $value:ty) => {
-        pub(crate) struct $name(loom::sync::atomic::$name);
+        /// An atomic of the model: each of its accesses is one before which its thread can die.
+        pub struct $name(loom::sync::atomic::$name);
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -99,60 +192,95 @@ macro_rules! atomic {
 
         #[allow(dead_code, reason = "both have the same methods")]
         impl $name {
-            pub(crate) fn new(value: $value) -> Self {
+            /// As of `std::sync::atomic`.
+            pub fn new(value: $value) -> Self {
                 Self(loom::sync::atomic::$name::new(value))
             }
 
-            pub(crate) fn load(&self, order: Ordering) -> $value {
-                step();
+            /// As of `std::sync::atomic`.
+            pub fn load(&self, order: Ordering) -> $value {
+                if !step() {
+                    return 0;
+                }
                 self.0.load(weakened(order, Weakness::Loads))
             }
 
-            pub(crate) fn store(&self, value: $value, order: Ordering) {
-                step();
-                self.0.store(value, weakened(order, Weakness::Stores));
+            /// As of `std::sync::atomic`.
+            pub fn store(&self, value: $value, order: Ordering) {
+                if step() {
+                    self.0.store(value, weakened(order, Weakness::Stores));
+                }
             }
 
-            pub(crate) fn fetch_add(&self, value: $value, order: Ordering) -> $value {
-                step();
-                self.0.fetch_add(value, weakened(order, Weakness::Exchanges))
+            /// As of `std::sync::atomic`.
+            pub fn fetch_add(&self, value: $value, order: Ordering) -> $value {
+                if !step() {
+                    return 0;
+                }
+                let old = self.0.fetch_add(value, weakened(order, Weakness::Exchanges));
+                fence_if_sequential(order);
+                old
             }
 
-            pub(crate) fn fetch_sub(&self, value: $value, order: Ordering) -> $value {
-                step();
-                self.0.fetch_sub(value, weakened(order, Weakness::Exchanges))
+            /// As of `std::sync::atomic`.
+            pub fn fetch_sub(&self, value: $value, order: Ordering) -> $value {
+                if !step() {
+                    return 0;
+                }
+                let old = self.0.fetch_sub(value, weakened(order, Weakness::Exchanges));
+                fence_if_sequential(order);
+                old
             }
 
-            pub(crate) fn fetch_or(&self, value: $value, order: Ordering) -> $value {
-                step();
-                self.0.fetch_or(value, weakened(order, Weakness::Exchanges))
+            /// As of `std::sync::atomic`.
+            pub fn fetch_or(&self, value: $value, order: Ordering) -> $value {
+                if !step() {
+                    return 0;
+                }
+                let old = self.0.fetch_or(value, weakened(order, Weakness::Exchanges));
+                fence_if_sequential(order);
+                old
             }
 
-            pub(crate) fn fetch_and(&self, value: $value, order: Ordering) -> $value {
-                step();
-                self.0.fetch_and(value, weakened(order, Weakness::Exchanges))
+            /// As of `std::sync::atomic`.
+            pub fn fetch_and(&self, value: $value, order: Ordering) -> $value {
+                if !step() {
+                    return 0;
+                }
+                let old = self.0.fetch_and(value, weakened(order, Weakness::Exchanges));
+                fence_if_sequential(order);
+                old
             }
 
-            pub(crate) fn swap(&self, value: $value, order: Ordering) -> $value {
-                step();
-                self.0.swap(value, weakened(order, Weakness::Exchanges))
+            /// As of `std::sync::atomic`.
+            pub fn swap(&self, value: $value, order: Ordering) -> $value {
+                if !step() {
+                    return 0;
+                }
+                let old = self.0.swap(value, weakened(order, Weakness::Exchanges));
+                fence_if_sequential(order);
+                old
             }
 
-            pub(crate) fn compare_exchange(
+            /// As of `std::sync::atomic`.
+            pub fn compare_exchange(
                 &self,
                 old: $value,
                 new: $value,
                 success: Ordering,
                 failure: Ordering,
             ) -> Result<$value, $value> {
-                step();
+                if !step() {
+                    return Err(0);
+                }
                 let order = weakened(success, Weakness::Exchanges);
                 let outcome = self.0.compare_exchange(old, new, order, failure);
                 fence_if_sequential(if outcome.is_ok() { success } else { failure });
                 outcome
             }
 
-            pub(crate) fn compare_exchange_weak(
+            /// As of `std::sync::atomic`.
+            pub fn compare_exchange_weak(
                 &self,
                 old: $value,
                 new: $value,
@@ -173,13 +301,18 @@ std::thread_local! {
     static SLEEPERS: RefCell<Vec<(usize, loom::thread::Thread)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Sleeps until somebody wakes the word, if it still is as expected. The deadline is ignored: a model
-/// whose threads all sleep has lost a wake-up that the real slices would only delay, and loom reports
-/// that as a deadlock.
+/// Sleeps until somebody wakes the word, if it still is as expected, or until somebody dies. The deadline is
+/// ignored: a model whose threads all sleep has lost a wake-up that the real slices would only delay, and
+/// loom reports that as a deadlock.
 pub(crate) fn wait(word: &AtomicU32, expected: u32, _deadline: Deadline) {
     // As in the kernel, nobody can change and wake the word between the look and the sleep: an exchange
     // sees the newest value, and what follows it is one step with it.
     if word.0.compare_exchange(expected, expected, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+        return;
+    }
+    if HAS_DIED.get() {
+        // The slice ends; let others act first.
+        loom::thread::yield_now();
         return;
     }
     let me = loom::thread::current();

@@ -1,7 +1,9 @@
 //! What the models share.
 
-use crossdock_core::party::Party;
-use std::sync::atomic::{AtomicU64, Ordering};
+use crossdock_core::model;
+use crossdock_core::owner::Owner;
+use crossdock_core::party::{Party, PartyId};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 /// Explores a model with at most this many preemptions, or fewer if `LOOM_MAX_PREEMPTIONS` says so.
@@ -24,4 +26,47 @@ pub(crate) fn check(preemptions: usize, model: impl Fn() + Send + Sync + 'static
 #[allow(dead_code, reason = "not every model has parties")]
 pub(crate) fn party(index: usize) -> Party {
     Party::new(index).unwrap()
+}
+
+/// Explores a model whose threads are processes: each calls [`play`] first.
+#[allow(dead_code, reason = "not every model has processes")]
+pub(crate) fn check_processes(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
+    check(preemptions, move || {
+        model::begin();
+        model();
+        model::end();
+    });
+}
+
+/// Explores a model with a process that dies before its access number 0, number 1 and so on, until it
+/// comes through alive in every schedule.
+#[allow(dead_code, reason = "not every model has processes")]
+pub(crate) fn check_deaths(
+    preemptions: usize,
+    model: impl Fn(u32) + Clone + Send + Sync + 'static,
+) {
+    static HAS_DIED: AtomicBool = AtomicBool::new(false);
+    let mut accesses = 0;
+    loop {
+        HAS_DIED.store(false, Ordering::Relaxed);
+        let model = model.clone();
+        check_processes(preemptions, move || {
+            model(accesses);
+            if model::has_died() {
+                HAS_DIED.store(true, Ordering::Relaxed);
+            }
+        });
+        if !HAS_DIED.load(Ordering::Relaxed) {
+            println!("a death before each of {accesses} accesses");
+            assert!(accesses > 0, "nobody ever died");
+            return;
+        }
+        accesses += 1;
+    }
+}
+
+/// Makes the calling thread process number `index`.
+#[allow(dead_code, reason = "not every model has processes")]
+pub(crate) fn play(index: usize) {
+    model::act_as(Owner::of(PartyId { party: party(index), epoch: 1 }));
 }
