@@ -103,6 +103,16 @@ fn hello_hands_over_to_another_process() {
 }
 
 #[test]
+fn locks_survive_the_death_of_their_owner() {
+    let world = World::new("locks");
+    let printed = world.start("locks").printed();
+    assert!(printed.contains("clumsy:   took 30 from the first"), "{printed}");
+    assert!(printed.contains("survivor: finds [30, 40]"), "{printed}");
+    assert!(printed.contains("goes on with [30, 70], the sum is 100"), "{printed}");
+    world.end();
+}
+
+#[test]
 fn pipeline_finds_every_image_as_it_must_be() {
     let world = World::new("pipeline");
     let printed = world.start("pipeline").printed();

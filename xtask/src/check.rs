@@ -35,7 +35,8 @@ const TOOLS: [Tool; 2] = [
 ];
 
 /// Packages outside the workspace; their sources are formatted like all others.
-const OTHER_MANIFESTS: [&str; 2] = ["benches/compare/Cargo.toml", "fuzz/Cargo.toml"];
+const OTHER_MANIFESTS: [&str; 3] =
+    ["benches/compare/Cargo.toml", "fuzz/Cargo.toml", "stepkill/Cargo.toml"];
 
 pub(crate) fn run(args: Args) -> ExitCode {
     // Quickest first; a failure does not keep the others from being reported.

@@ -7,6 +7,7 @@ use std::process;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::place::Priority;
 use crate::subject::python;
 use crate::{Result, place};
 
@@ -21,6 +22,13 @@ pub(crate) struct Options {
     pub(crate) python: String,
 }
 
+/// Which CPUs the two processes of a pair may use, and how they run there.
+#[derive(Debug, Clone)]
+pub(crate) struct Stand {
+    pub(crate) cpus: [Vec<usize>; 2],
+    pub(crate) priority: Priority,
+}
+
 /// A run in progress. Dropping it removes every file that it or a rival has left.
 #[derive(Debug)]
 pub(crate) struct Bench {
@@ -29,7 +37,7 @@ pub(crate) struct Bench {
     pub(crate) cpus: [Option<usize>; 2],
     /// Whether bursts run under SCHED_FIFO.
     pub(crate) fifo: bool,
-    /// Why there are no Python rows.
+    /// Why there are no Python rows with arrays.
     pub(crate) python_missing: Option<String>,
     /// Prefix of every name.
     pub(crate) id: String,
@@ -49,16 +57,33 @@ impl Bench {
         // Two pollers on one CPU, above everybody else, would only ever wait for each other.
         let fifo = cpus[1].is_some() && place::may_fifo();
         if let Some(cpu) = cpus[0] {
-            place::pin(cpu)?;
+            place::pin(&[cpu])?;
         }
         let id = format!("{PREFIX}{}", process::id());
         let (dir, shm) = (env::temp_dir().join(&id), Path::new(TMPFS).join(&id));
-        let python_missing = python::missing(&options.python);
+        let python_missing = python::missing(&options.python, "numpy");
         let next_pair = 0.into();
         let bench = Self { options, cpus, fifo, python_missing, id, dir, shm, next_pair };
         fs::create_dir_all(&bench.dir)?;
         fs::create_dir_all(&bench.shm)?;
         Ok(bench)
+    }
+
+    /// One process on each CPU, which is all its own: nobody spins on the CPU that another one needs.
+    pub(crate) fn apart(&self) -> Stand {
+        let cpus = self.cpus.map(|cpu| cpu.into_iter().collect());
+        Stand { cpus, priority: self.permitted(Priority::Fifo) }
+    }
+
+    /// Every process on both CPUs.
+    pub(crate) fn together(&self, priority: Priority) -> Stand {
+        let both: Vec<usize> = self.cpus.into_iter().flatten().collect();
+        Stand { cpus: [both.clone(), both], priority: self.permitted(priority) }
+    }
+
+    /// The same priority, where that is permitted.
+    fn permitted(&self, priority: Priority) -> Priority {
+        if self.fifo { priority } else { Priority::Ordinary }
     }
 
     /// How many rounds a measure plays: asked for, or its own number.

@@ -1,6 +1,7 @@
 //! Time stamps that two processes can compare, and waits that always end.
 
 use std::hint;
+use std::thread;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
@@ -37,6 +38,12 @@ pub(crate) fn pause_ns(ns: u64) {
     while now_ns() < end {
         hint::spin_loop();
     }
+}
+
+/// Sleeps until the clock shows a time.
+pub(crate) fn sleep_until(ns: u64) {
+    let left_ns = ns.saturating_sub(now_ns());
+    thread::sleep(Duration::from_nanos(left_ns));
 }
 
 /// Calls `poll` until it gives a value, at most [`POLL_LIMIT`] long.

@@ -20,6 +20,10 @@ pub(crate) enum Request {
     Hold { count: usize },
     /// Begin so many arrays and keep them.
     Loan { count: usize },
+    /// So many threads lock and unlock from one time stamp until another.
+    Contend { threads: usize, start_ns: u64, end_ns: u64 },
+    /// How often the lock has been locked.
+    Total,
     /// End.
     Quit,
 }
@@ -68,6 +72,12 @@ impl Control {
             Some("queue") => Request::Queue { count: word(&mut words)? },
             Some("hold") => Request::Hold { count: word(&mut words)? },
             Some("loan") => Request::Loan { count: word(&mut words)? },
+            Some("contend") => Request::Contend {
+                threads: word(&mut words)?,
+                start_ns: word(&mut words)?,
+                end_ns: word(&mut words)?,
+            },
+            Some("total") => Request::Total,
             Some("quit") => Request::Quit,
             _ => return Err(format!("unknown request {line:?}").into()),
         })

@@ -1,11 +1,12 @@
 //! crossdock, its floors and its rivals, measured side by side in one interleaved run.
 //!
 //! Two real processes per subject, pinned to two CPUs and under SCHED_FIFO where that is allowed;
-//! every reply is checked; the parent only directs, so that a child that hangs is an error after
+//! every reply and every count is checked; the parent only directs, so that a child that hangs is an error after
 //! some seconds.
 
 mod bench;
 mod clock;
+mod contest;
 mod control;
 mod interrupt;
 mod markdown;
@@ -34,11 +35,11 @@ use table::Row;
 /// Any failure ends the run, with a sentence that names the process.
 pub(crate) type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
 
-/// Measures crossdock beside its floors and its rivals; times are per array, one way.
+/// Measures crossdock beside its floors and its rivals; times are per array, one way, or per turn of a lock.
 #[derive(Debug, Parser)]
 #[command(version, about)]
 struct Cli {
-    /// Fewer rounds: about half a minute instead of a minute and a half.
+    /// Fewer rounds: about three quarters of a minute instead of two and a quarter.
     #[arg(long)]
     quick: bool,
     /// Only these measures.

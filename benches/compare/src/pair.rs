@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::Result;
-use crate::bench::Bench;
+use crate::bench::{Bench, Stand};
 use crate::peer::Peer;
 use crate::subject::python;
 
@@ -35,10 +35,15 @@ pub(crate) struct Pair {
 impl Pair {
     /// Starts both ends of `role` for arrays of `bytes`.
     pub(crate) fn open(bench: &Bench, role: &str, bytes: usize) -> Result<Self> {
+        Self::open_on(bench, role, bytes, &bench.apart())
+    }
+
+    /// The same, on other CPUs.
+    pub(crate) fn open_on(bench: &Bench, role: &str, bytes: usize, stand: &Stand) -> Result<Self> {
         let id = bench.pair_id();
-        let mut a = spawn(bench, role, "a", &id, bytes, "")?;
+        let mut a = spawn(bench, role, "a", &id, bytes, "", stand)?;
         let token = a.hear("token", LIMIT)?;
-        let mut b = spawn(bench, role, "b", &id, bytes, &token)?;
+        let mut b = spawn(bench, role, "b", &id, bytes, &token, stand)?;
         b.hear("token", LIMIT)?;
         b.hear("ready", LIMIT)?;
         a.hear("ready", LIMIT)?;
@@ -47,8 +52,13 @@ impl Pair {
 
     /// Starts a role that plays alone.
     pub(crate) fn alone(bench: &Bench, role: &str, bytes: usize) -> Result<Self> {
+        Self::alone_on(bench, role, bytes, &bench.apart())
+    }
+
+    /// The same, on other CPUs.
+    pub(crate) fn alone_on(bench: &Bench, role: &str, bytes: usize, stand: &Stand) -> Result<Self> {
         let id = bench.pair_id();
-        let mut a = spawn(bench, role, "a", &id, bytes, "")?;
+        let mut a = spawn(bench, role, "a", &id, bytes, "", stand)?;
         a.hear("token", LIMIT)?;
         a.hear("ready", LIMIT)?;
         Ok(Self { a, b: None, id })
@@ -59,6 +69,15 @@ impl Pair {
         let id = bench.pair_id();
         let command = python::command(&bench.options.python, kind, bytes, bench.cpus, bench.fifo);
         let mut a = Peer::spawn(format!("python {kind}"), command)?;
+        a.hear("ready", LIMIT)?;
+        Ok(Self { a, b: None, id })
+    }
+
+    /// Starts Python processes that share a lock.
+    pub(crate) fn python_lock(bench: &Bench, processes: usize, stand: &Stand) -> Result<Self> {
+        let id = bench.pair_id();
+        let command = python::lock_command(&bench.options.python, processes, stand);
+        let mut a = Peer::spawn("python lock".to_owned(), command)?;
         a.hear("ready", LIMIT)?;
         Ok(Self { a, b: None, id })
     }
@@ -75,6 +94,18 @@ impl Pair {
             b.hear("samples", LIMIT)?;
         }
         numbers(&samples)
+    }
+
+    /// The same request to both, the answers' numbers one after the other.
+    pub(crate) fn ask_both(&mut self, request: &str, word: &str) -> Result<Vec<f64>> {
+        if let Some(b) = &mut self.b {
+            b.tell(request)?;
+        }
+        let mut answers = ask_for(&mut self.a, request, word)?;
+        if let Some(b) = &mut self.b {
+            answers.extend(numbers(&b.hear(word, LIMIT)?)?);
+        }
+        Ok(answers)
     }
 
     /// One array full of `value`, from A to B.
@@ -112,6 +143,12 @@ pub(crate) fn ask(peer: &mut Peer, request: &str) -> Result<()> {
     Ok(())
 }
 
+/// Asks a side for numbers.
+pub(crate) fn ask_for(peer: &mut Peer, request: &str, word: &str) -> Result<Vec<f64>> {
+    peer.tell(request)?;
+    numbers(&peer.hear(word, LIMIT)?)
+}
+
 fn spawn(
     bench: &Bench,
     role: &str,
@@ -119,6 +156,7 @@ fn spawn(
     id: &str,
     bytes: usize,
     token: &str,
+    stand: &Stand,
 ) -> Result<Peer> {
     let mut command = Command::new(env::current_exe()?);
     command
@@ -130,12 +168,10 @@ fn spawn(
         .args(["--token", token])
         .env("CROSSDOCK_DIR", bench.crossdock_dir())
         .env("TMPDIR", &bench.dir);
-    if let Some(cpu) = bench.cpus[usize::from(side == "b")] {
+    for cpu in &stand.cpus[usize::from(side == "b")] {
         command.args(["--cpu", &cpu.to_string()]);
     }
-    if bench.fifo {
-        command.arg("--fifo");
-    }
+    command.args(["--priority", stand.priority.name()]);
     Peer::spawn(format!("{role} {side}"), command)
 }
 

@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use rustix::process::{Signal, set_parent_process_death_signal};
+use rustix::process::{Signal, set_parent_process_death_signal, setpriority_process};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::Result;
 
 /// Real-time priority of the bursts; the middle, below the kernel's own threads.
 const PRIORITY: i32 = 50;
+/// The nice value of the greatest share; it needs what SCHED_FIFO needs.
+const NICEST: i32 = -20;
 
 /// The two ends of a pair: A begins, B answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -18,6 +20,28 @@ pub(crate) enum Side {
     A,
     /// Answers.
     B,
+}
+
+/// How a child gets its CPU before everybody else who wants it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Priority {
+    /// Not at all.
+    Ordinary,
+    /// Under the ordinary scheduler, with the greatest share.
+    Favoured,
+    /// Under SCHED_FIFO: nobody takes the CPU away, not even another thread of the subject.
+    Fifo,
+}
+
+impl Priority {
+    /// As the command line has it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Ordinary => "ordinary",
+            Self::Favoured => "favoured",
+            Self::Fifo => "fifo",
+        }
+    }
 }
 
 /// The arguments of the hidden `role` subcommand.
@@ -43,12 +67,12 @@ pub(crate) struct Place {
     /// What A told B to find it by.
     #[arg(long, default_value = "")]
     pub(crate) token: String,
-    /// CPU to stay on.
+    /// CPUs to stay on.
+    #[arg(long = "cpu")]
+    pub(crate) cpus: Vec<usize>,
+    /// How to run there.
     #[arg(long)]
-    pub(crate) cpu: Option<usize>,
-    /// Run under SCHED_FIFO.
-    #[arg(long)]
-    pub(crate) fifo: bool,
+    pub(crate) priority: Priority,
 }
 
 impl Place {
@@ -60,13 +84,14 @@ impl Place {
     /// Binds this process to its CPU, its priority and its parent's life.
     pub(crate) fn take(&self) -> Result<()> {
         set_parent_process_death_signal(Some(Signal::KILL))?;
-        if let Some(cpu) = self.cpu {
-            pin(cpu)?;
+        if !self.cpus.is_empty() {
+            pin(&self.cpus)?;
         }
-        if self.fifo {
-            set_fifo()?;
+        match self.priority {
+            Priority::Ordinary => Ok(()),
+            Priority::Favoured => Ok(setpriority_process(None, NICEST)?),
+            Priority::Fifo => set_fifo(),
         }
-        Ok(())
     }
 }
 
@@ -76,10 +101,10 @@ pub(crate) fn cpus() -> Result<Vec<usize>> {
     Ok((0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu)).collect())
 }
 
-/// Keeps the calling thread, and those it starts, on one CPU.
-pub(crate) fn pin(cpu: usize) -> Result<()> {
+/// Keeps the calling thread, and those it starts, on these CPUs.
+pub(crate) fn pin(cpus: &[usize]) -> Result<()> {
     let mut set = CpuSet::new();
-    set.set(cpu);
+    cpus.iter().for_each(|cpu| set.set(*cpu));
     Ok(sched_setaffinity(None, &set)?)
 }
 

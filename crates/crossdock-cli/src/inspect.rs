@@ -42,12 +42,14 @@ fn lines(entry: &Entry) -> Vec<(&'static str, String)> {
             ("senders", shown::peers(&channel.senders)),
             ("receivers", shown::peers(&channel.receivers)),
         ]);
-    } else if let Some(dtype) = entry.dtype {
+    } else if let Some(elements) = shown::elements(entry) {
         lines.extend([
-            ("elements", dtype.to_string()),
+            ("elements", elements),
             ("shape", shown::shape(&entry.shape)),
             ("order", shown::order(entry.order).to_owned()),
         ]);
+    } else if let Some(value) = shown::value(entry) {
+        lines.push(("type", value));
     }
     lines.push(("size", size(entry.len_bytes)));
     lines.push(("memory", size(entry.file_bytes)));

@@ -39,15 +39,30 @@ pub(crate) fn state(entry: &Entry) -> &'static str {
     }
 }
 
+/// The element type of an array.
+pub(crate) fn elements(entry: &Entry) -> Option<String> {
+    let dtype = entry.dtype?;
+    Some(if entry.is_atomic { format!("Atomic<{dtype}>") } else { dtype.to_string() })
+}
+
 /// The type of what is in it.
 pub(crate) fn contents(entry: &Entry) -> String {
-    match (&entry.channel, entry.dtype) {
+    match (&entry.channel, elements(entry)) {
         (Some(channel), _) => channel.message.clone(),
-        (None, Some(dtype)) => {
+        (None, Some(elements)) => {
             let order = if entry.order == Order::F { ", F" } else { "" };
-            format!("{dtype} {}{order}", shape(&entry.shape))
+            format!("{elements} {}{order}", shape(&entry.shape))
         }
-        (None, None) => "-".to_owned(),
+        (None, None) => value(entry).unwrap_or_else(|| "-".to_owned()),
+    }
+}
+
+/// The type of a value: `Mutex<[f64]>, 1,000 items`.
+pub(crate) fn value(entry: &Entry) -> Option<String> {
+    let layout = entry.layout.as_ref()?;
+    match entry.items {
+        0 => Some(layout.clone()),
+        items => Some(format!("{layout}, {} items", units::count(items))),
     }
 }
 
@@ -73,8 +88,11 @@ pub(crate) struct EntryJson {
     /// Seconds since 1970.
     created_s: f64,
     dtype: Option<&'static str>,
+    is_atomic: Option<bool>,
     shape: Option<Vec<usize>>,
     order: Option<&'static str>,
+    layout: Option<String>,
+    items: Option<u64>,
     channel: Option<ChannelJson>,
 }
 
@@ -111,8 +129,11 @@ impl From<&Entry> for EntryJson {
             creator_pid: entry.creator_pid,
             created_s: created.map_or(0.0, |since| since.as_secs_f64()),
             dtype: entry.dtype.map(|dtype| dtype.name()),
+            is_atomic: is_array.then_some(entry.is_atomic),
             shape: is_array.then(|| entry.shape.clone()),
             order: is_array.then(|| order(entry.order)),
+            layout: entry.layout.clone(),
+            items: entry.layout.as_ref().map(|_| entry.items),
             channel: entry.channel.as_ref().map(|channel| ChannelJson {
                 capacity: channel.capacity,
                 depth: channel.depth,

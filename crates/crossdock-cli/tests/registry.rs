@@ -5,7 +5,7 @@
 mod common;
 
 use common::{Running, World, text};
-use crossdock::{Array, Order, SharedBlock, npy};
+use crossdock::{Array, Atomic, Order, SharedBlock, npy};
 use serde_json::{Value, json};
 use std::io::{self, Read};
 use std::process::Command;
@@ -13,7 +13,7 @@ use std::process::Command;
 /// Tells the other process of some tests that it is one.
 const ROLE: &str = "CROSSDOCK_TEST_ROLE";
 
-/// The other process of some tests: has a block and two arrays until its input ends.
+/// The other process of some tests: has a block and three arrays until its input ends.
 #[test]
 fn holder() {
     if std::env::var(ROLE).is_err() {
@@ -24,9 +24,10 @@ fn holder() {
     let kept =
         Array::<u16>::create_with("kept", [4, 5], Order::F, |values| values.fill(7)).unwrap();
     kept.persist().unwrap();
+    let hits = Array::create("hits", [16, 16], |_| Atomic::new(0_u64)).unwrap();
     eprintln!("\nready");
     io::stdin().read_to_end(&mut Vec::new()).unwrap();
-    drop((block, plain, kept));
+    drop((block, plain, kept, hits));
 }
 
 fn start_holder(world: &World) -> Running {
@@ -49,7 +50,7 @@ fn what_a_process_has_is_listed_and_inspected() {
     let world = World::new();
     let holder = start_holder(&world);
     let list = world.json(&["ls", "--json"]);
-    assert_eq!(names(&list), ["block", "kept", "plain"]);
+    assert_eq!(names(&list), ["block", "hits", "kept", "plain"]);
 
     let block = world.json(&["inspect", "block", "--json"]);
     assert_eq!((&block["kind"], &block["len_bytes"]), (&json!("block"), &json!(1000)));
@@ -57,12 +58,17 @@ fn what_a_process_has_is_listed_and_inspected() {
     let kept = world.json(&["inspect", "kept", "--json"]);
     assert_eq!((&kept["kind"], &kept["dtype"]), (&json!("array"), &json!("u16")));
     assert_eq!((&kept["shape"], &kept["order"]), (&json!([4, 5]), &json!("F")));
-    assert_eq!(kept["is_persistent"], true);
+    assert_eq!((&kept["is_persistent"], &kept["is_atomic"]), (&json!(true), &json!(false)));
+    let hits = world.json(&["inspect", "hits", "--json"]);
+    assert_eq!((&hits["dtype"], &hits["is_atomic"]), (&json!("u64"), &json!(true)));
 
     let table = world.run(&["ls"]).stdout;
     assert!(table.contains("u16 4 x 5, F") && table.contains("in use"), "{table}");
+    assert!(table.contains("Atomic<u64> 16 x 16 "), "{table}");
     let lines = world.run(&["inspect", "plain"]).stdout;
     assert!(lines.contains("elements  f32\nshape     2 x 3\n"), "{lines}");
+    let lines = world.run(&["inspect", "hits"]).stdout;
+    assert!(lines.contains("elements  Atomic<u64>\nshape     16 x 16\n"), "{lines}");
 
     assert!(holder.end().status.success());
     assert_eq!(names(&world.json(&["ls", "--json"])), ["kept"]);
@@ -149,7 +155,7 @@ fn several_names_are_removed_until_one_cannot_be() {
     assert_eq!(ended.status.code(), Some(1));
     let removed: Value = serde_json::from_str(&ended.stdout).unwrap();
     assert_eq!(removed["removed"], json!(["block"]));
-    assert_eq!(names(&world.json(&["ls", "--json"])), ["kept", "plain"]);
+    assert_eq!(names(&world.json(&["ls", "--json"])), ["hits", "kept", "plain"]);
     assert!(world.run(&["rm", "kept"]).status.success());
     assert!(holder.end().status.success(), "who has it open keeps the memory");
     world.end();

@@ -1,10 +1,12 @@
 //! The element types of arrays.
-#![allow(unsafe_code, reason = "the Element contract of each type is stated here")]
+#![allow(unsafe_code, reason = "the Element and Item contracts of each type are stated here")]
 
+use crate::atomic::{Atomic, AtomicElement};
 use bytemuck::{CheckedBitPattern, NoUninit, Zeroable};
 use half::{bf16, f16};
 use num_complex::Complex;
 use std::fmt;
+use std::ptr::NonNull;
 use std::str::FromStr;
 
 /// An element type, known at run time. The number of each is part of the memory layout.
@@ -110,6 +112,12 @@ impl DType {
         }
     }
 
+    /// Whether there is an [`Atomic`] of this type.
+    #[must_use]
+    pub fn has_atomic(self) -> bool {
+        !matches!(self, Self::F16 | Self::Bf16 | Self::C64 | Self::C128)
+    }
+
     /// Its number in the memory layout.
     #[must_use]
     pub fn code(self) -> u8 {
@@ -161,6 +169,13 @@ impl FromStr for DType {
 ///
 /// * [`Element::DTYPE`] describes exactly this type: size, alignment, meaning.
 /// * The type has no pointer, no padding and no destructor.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the element of an array that is filled and handed over",
+    label = "not a plain element type",
+    note = "numbers, `bool` and `Complex<T>` can",
+    note = "an array of `Atomic<T>` has a name: make it with `Array::create`, and open it in the other process \
+            with `Array::open`"
+)]
 pub unsafe trait Element:
     CheckedBitPattern + NoUninit + Zeroable + Send + Sync + fmt::Debug + PartialEq
 {
@@ -193,6 +208,65 @@ unsafe impl Element for bool {
     const IS_CHECKED: bool = true;
 }
 
+/// What the `Array`s of crossdock can consist of: an [`Element`], which nobody changes any more, or an
+/// [`Atomic`], which everybody can change.
+///
+/// # Safety
+///
+/// * [`Item::DTYPE`] describes the number in it: size, alignment, meaning.
+/// * The type has no pointer, no padding and no destructor, and bytes of zero are a value of it.
+/// * If [`Item::IS_ATOMIC`], any bytes are a value, and it changes through a shared reference by atomic
+///   operations only. If not, it does not change through a shared reference.
+/// * [`Item::are_values`] tells the truth.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the element of an `Array`",
+    label = "not an element type",
+    note = "numbers, `bool`, `Complex<T>` and `Atomic<T>` can; for structs use \
+            `Value::<[T]>::create_slice`, which takes every type that is `ShmSafe`"
+)]
+pub unsafe trait Item: Send + Sync + fmt::Debug {
+    /// What the number is called in the memory layout.
+    const DTYPE: DType;
+    /// Whether it changes through a shared reference.
+    const IS_ATOMIC: bool;
+
+    /// Whether the bytes of these items are values of the type.
+    ///
+    /// # Safety
+    ///
+    /// `first` is aligned and leads to so many items in mapped memory, which nobody writes in the meantime
+    /// unless the type is atomic.
+    unsafe fn are_values(first: NonNull<Self>, len: usize) -> bool;
+}
+
+// SAFETY: the contract of `Element`; the type has no interior mutability, since `NoUninit` excludes that.
+#[diagnostic::do_not_recommend]
+unsafe impl<T: Element> Item for T {
+    const DTYPE: DType = T::DTYPE;
+    const IS_ATOMIC: bool = false;
+
+    unsafe fn are_values(first: NonNull<Self>, len: usize) -> bool {
+        if !T::IS_CHECKED {
+            return true;
+        }
+        let bits = first.cast::<T::Bits>().as_ptr();
+        // SAFETY: by the contract of this function; the `Bits` of a type are plain bytes of the same
+        // layout.
+        let bits = unsafe { std::slice::from_raw_parts(bits, len) };
+        bits.iter().all(T::is_valid_bit_pattern)
+    }
+}
+
+// SAFETY: the number in an atomic of its own size, which is its alignment; any bytes are a value.
+unsafe impl<T: AtomicElement> Item for Atomic<T> {
+    const DTYPE: DType = T::DTYPE;
+    const IS_ATOMIC: bool = true;
+
+    unsafe fn are_values(_first: NonNull<Self>, _len: usize) -> bool {
+        true
+    }
+}
+
 #[cfg(test)]
 #[cfg(not(loom))]
 mod tests {
@@ -220,6 +294,41 @@ mod tests {
         check::<bool>();
         check::<Complex<f32>>();
         check::<Complex<f64>>();
+    }
+
+    fn check_atomic<T: AtomicElement>() -> DType {
+        assert_eq!(size_of::<Atomic<T>>(), T::DTYPE.size(), "{}", T::DTYPE);
+        assert_eq!(align_of::<Atomic<T>>(), T::DTYPE.alignment(), "{}", T::DTYPE);
+        const { assert!(<Atomic<T> as Item>::IS_ATOMIC && !<T as Item>::IS_ATOMIC) };
+        <Atomic<T> as Item>::DTYPE
+    }
+
+    #[test]
+    fn an_atomic_is_as_large_and_aligned_as_its_number() {
+        let atomic = [
+            check_atomic::<f32>(),
+            check_atomic::<f64>(),
+            check_atomic::<i8>(),
+            check_atomic::<i16>(),
+            check_atomic::<i32>(),
+            check_atomic::<i64>(),
+            check_atomic::<u8>(),
+            check_atomic::<u16>(),
+            check_atomic::<u32>(),
+            check_atomic::<u64>(),
+            check_atomic::<bool>(),
+        ];
+        assert!(DType::ALL.iter().filter(|dtype| dtype.has_atomic()).eq(&atomic));
+    }
+
+    #[test]
+    fn bytes_that_are_no_value_are_seen() {
+        fn are_values<T: Item>(bytes: &[u8]) -> bool {
+            // SAFETY: the types of this test are one byte large.
+            unsafe { T::are_values(NonNull::from(bytes).cast(), bytes.len()) }
+        }
+        assert!(are_values::<bool>(&[0, 1, 1]) && !are_values::<bool>(&[0, 1, 2]));
+        assert!(are_values::<u8>(&[0, 1, 255]) && are_values::<Atomic<bool>>(&[0, 1, 255]));
     }
 
     #[test]

@@ -20,7 +20,8 @@
 //! | 73 | 1 | number of axes |
 //! | 74 | 1 | 1 for Fortran order |
 //! | 75 | 1 | 1 if messages are unique arrays |
-//! | 76 | 4 | zero |
+//! | 76 | 1 | 1 if the elements are atomic |
+//! | 77 | 3 | zero |
 //! | 80 | 64 | extents of 8 axes |
 //! | 144 | 8 | channel: number of slots |
 //! | 152 | 8 | channel: its party |
@@ -120,6 +121,8 @@ pub struct Header {
     pub is_fortran: bool,
     /// Whether messages are unique arrays.
     pub is_unique: bool,
+    /// Whether the elements of an array are atomic, and so may change.
+    pub is_atomic: bool,
     /// Extents.
     pub shape: [u64; NDIM_MAX],
     /// Slots of a channel.
@@ -179,6 +182,7 @@ impl Header {
             ndim: 0,
             is_fortran: false,
             is_unique: false,
+            is_atomic: false,
             shape: [0; NDIM_MAX],
             capacity: 0,
             party: 0,
@@ -214,6 +218,7 @@ impl Header {
         put(64, &self.created_ns.to_le_bytes());
         put(72, &[self.dtype.map_or(0, DType::code), self.ndim]);
         put(74, &[u8::from(self.is_fortran), u8::from(self.is_unique)]);
+        put(76, &[u8::from(self.is_atomic)]);
         for (axis, extent) in self.shape.iter().enumerate() {
             put(80 + 8 * axis, &extent.to_le_bytes());
         }
@@ -252,6 +257,9 @@ impl Header {
         if bytes[74] > 1 || bytes[75] > 1 {
             return Err(Mismatch::Field("order"));
         }
+        if bytes[76] > 1 {
+            return Err(Mismatch::Field("whether its elements are atomic"));
+        }
         let header = Self {
             kind: Kind::from_code(u32_at(12)).ok_or(Mismatch::Field("kind"))?,
             len: u64_at(LEN_OFFSET),
@@ -264,6 +272,7 @@ impl Header {
             ndim: bytes[73],
             is_fortran: bytes[74] == 1,
             is_unique: bytes[75] == 1,
+            is_atomic: bytes[76] == 1,
             shape: std::array::from_fn(|axis| u64_at(80 + 8 * axis)),
             capacity: u64_at(144),
             party: u64_at(152),
@@ -302,6 +311,9 @@ impl Header {
         let bytes = if axes.contains(&0) { 0 } else { bytes };
         if bytes != self.len || !self.data_offset.is_multiple_of(64) {
             return Err(Mismatch::Field("shape and length differ"));
+        }
+        if self.is_atomic && !dtype.has_atomic() {
+            return Err(Mismatch::Field("elements that cannot be atomic"));
         }
         Ok(())
     }
@@ -394,6 +406,20 @@ mod tests {
         let mut header = Header::new(Kind::Value, 8, 321);
         header.text_bytes = u64::MAX;
         assert!(Header::from_bytes(&header.to_bytes(), 329).is_err());
+    }
+
+    #[test]
+    fn an_array_is_atomic_only_if_its_elements_can_be() {
+        let mut header = array();
+        header.is_atomic = true;
+        assert_eq!(Header::from_bytes(&header.to_bytes(), 280), Ok(header.clone()));
+        let mut bytes = header.to_bytes();
+        bytes[76] = 2;
+        assert!(Header::from_bytes(&bytes, 280).is_err());
+        (header.dtype, header.shape[1], header.len) = (Some(DType::C64), 1, 16);
+        assert!(Header::from_bytes(&header.to_bytes(), 280).is_err());
+        header.is_atomic = false;
+        assert!(Header::from_bytes(&header.to_bytes(), 280).is_ok());
     }
 
     #[test]

@@ -25,6 +25,7 @@
 //!   then used. A check that fails is [`Corrupt`], never a panic.
 #![deny(unsafe_code)]
 
+pub mod atomic;
 pub mod chunk;
 pub mod element;
 pub mod header;

@@ -9,8 +9,9 @@
 //! | 0..9 | 1 + place: 1..=336 a party, 337 a process that is no party |
 //! | 9..29 | low 20 bits of the party's epoch |
 //!
-//! A process that has never used crossdock is no party: what it locks in its own memory works, and nobody
-//! else takes it for dead. A child of a fork is somebody else from its first lock on.
+//! A process that has never used crossdock is no party, a stranger: what it locks in its own memory works,
+//! nobody ever takes it for dead, and a child that it forks cannot tell its guards from its own. A child of a
+//! party is somebody else from its first lock on.
 
 use crate::party::{PARTIES_MAX, PartyId};
 use crate::primitive;
@@ -162,7 +163,7 @@ pub(crate) fn is_dead(owner: Owner) -> bool {
 /// The process id of an owner, 0 if nobody knows.
 #[cold]
 pub(crate) fn pid(owner: Owner) -> u32 {
-    if owner.is_me() {
+    if owner.is_me() && (owner != Owner::STRANGER || primitive::identity() == 0) {
         return std::process::id();
     }
     REGISTRY.get().and_then(|registry| registry.pid(owner)).unwrap_or(0)

@@ -12,16 +12,16 @@ mod real {
 
     use crate::owner::{Owner, Registry};
     use crossdock_sys::fork::IDENTITY;
-    use std::sync::atomic::Ordering::Relaxed;
+    use std::sync::atomic::Ordering::{Acquire, Release};
 
     /// Who this process is, 0 if it does not know.
     #[inline]
     pub(crate) fn identity() -> u32 {
-        IDENTITY.load(Relaxed)
+        IDENTITY.load(Acquire)
     }
 
     pub(crate) fn set_identity(word: u32) {
-        IDENTITY.store(word, Relaxed);
+        IDENTITY.store(word, Release);
     }
 
     pub(crate) fn is_dead(owner: Owner, registry: Option<&dyn Registry>) -> bool {

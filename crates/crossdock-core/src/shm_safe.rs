@@ -1,15 +1,18 @@
 //! What may live in shared memory, and how two programs make sure that they mean the same type.
 #![allow(unsafe_code, reason = "the ShmSafe contract of each type is stated here")]
 
+use crate::atomic::{Atomic, AtomicElement};
 use crate::sync::{Barrier, Condvar, Event, Mutex, Once, ReentrantMutex, RwLock, Semaphore};
 use half::{bf16, f16};
 use num_complex::Complex;
 use std::fmt::Write;
+use std::marker::PhantomData;
 
 /// A type whose values can lie in memory that other processes map.
 ///
-/// Derive it for a struct: `#[derive(ShmSafe)]` checks every field. For a type that is `bytemuck::Pod`
-/// already, one line does: `unsafe impl ShmSafe for Stats {}`.
+/// Derive it for a struct: `#[derive(ShmSafe)]` checks every field and describes it. For a type of another
+/// crate that is `bytemuck::Pod`, one line in a wrapper's crate does: `unsafe impl ShmSafe for Stats {}`; but
+/// then two programs compare its name and its size only.
 ///
 /// # Safety
 ///
@@ -26,10 +29,11 @@ use std::fmt::Write;
     note = "numbers, arrays of them, `Atomic<T>`, and the locks of `crossdock::sync` can",
     note = "instead of a `String` or `Vec`: an array of fixed length, or a `Value` with a slice; instead of \
             `usize`: `u64`; instead of `bool`: `Atomic<bool>` or `u8`",
-    note = "for a struct of your own: `#[derive(ShmSafe)] #[repr(C)]`"
+    note = "a struct of your own can with `#[derive(ShmSafe)] #[repr(C)]`"
 )]
 pub unsafe trait ShmSafe: Send + Sync {
-    /// Says what the type is made of. The default is its name without the path.
+    /// Says what the type is made of. The default is its name without the path, since two programs may have
+    /// the same type in different modules.
     fn describe(layout: &mut TypeLayout) {
         layout.name(std::any::type_name::<Self>());
     }
@@ -96,7 +100,7 @@ impl TypeLayout {
     /// Adds a struct whose fields `fields` adds.
     pub fn structure<T>(&mut self, name: &str, fields: impl FnOnce(&mut Fields<'_>)) {
         self.name(name);
-        self.text.push_str(" { ");
+        self.text.push_str(" {");
         fields(&mut Fields { layout: self, is_first: true });
         let (size, alignment) = (size_of::<T>(), align_of::<T>());
         // Writing to a string cannot fail.
@@ -121,9 +125,8 @@ pub struct Fields<'a> {
 impl Fields<'_> {
     /// Adds a field.
     pub fn field<T: ShmSafe>(&mut self, name: &str, offset: usize) {
-        if !std::mem::take(&mut self.is_first) {
-            self.layout.text.push_str(", ");
-        }
+        let is_first = std::mem::take(&mut self.is_first);
+        self.layout.text.push_str(if is_first { " " } else { ", " });
         self.layout.text.push_str(name);
         self.layout.around::<T>(": ", "");
         // Writing to a string cannot fail.
@@ -133,12 +136,27 @@ impl Fields<'_> {
 
 macro_rules! plain {
     ($($type:ty)+) => {$(
-        // SAFETY: a number: fixed width, any bytes, no destructor, no interior mutability.
-        unsafe impl ShmSafe for $type {}
+        // SAFETY: numbers: fixed width, any bytes, no destructor, no interior mutability.
+        unsafe impl ShmSafe for $type {
+            fn describe(layout: &mut TypeLayout) {
+                layout.name(stringify!($type));
+            }
+        }
     )+};
 }
 
 plain!(u8 u16 u32 u64 i8 i16 i32 i64 f32 f64 f16 bf16 Complex<f32> Complex<f64> ());
+
+// SAFETY: `#[repr(transparent)]`, a number that only atomic operations change; any bytes are a value, of
+// `Atomic<bool>` too.
+unsafe impl<T: AtomicElement> ShmSafe for Atomic<T> {
+    fn describe(layout: &mut TypeLayout) {
+        layout.name(&format!("Atomic<{}>", T::DTYPE));
+    }
+}
+
+// SAFETY: no bytes at all.
+unsafe impl<T: ?Sized + Send + Sync> ShmSafe for PhantomData<T> {}
 
 // SAFETY: an array is `#[repr(C)]` and has every property that its items have.
 unsafe impl<T: ShmSafe, const N: usize> ShmSafe for [T; N] {
@@ -154,6 +172,7 @@ unsafe impl<T: ShmSafe> ShmSafe for [T] {
     }
 }
 
+/// Locks around a value.
 macro_rules! locks {
     ($($lock:ident)+) => {$(
         // SAFETY: `#[repr(C)]`, atomics and the value; any bytes are a state that the lock copes with, no
@@ -168,19 +187,33 @@ macro_rules! locks {
 
 locks!(Mutex RwLock ReentrantMutex);
 
+/// Types that threads meet at.
 macro_rules! meeting_points {
     ($($type:ident)+) => {$(
         // SAFETY: `#[repr(C)]` and made of atomics; any bytes are a state that it copes with.
-        unsafe impl ShmSafe for $type {}
+        unsafe impl ShmSafe for $type {
+            fn describe(layout: &mut TypeLayout) {
+                layout.name(stringify!($type));
+            }
+        }
     )+};
 }
 
 meeting_points!(Condvar Event Once);
 
-// SAFETY: `#[repr(C)]` and made of atomics; any bytes are a state that it copes with.
-unsafe impl<const N: usize> ShmSafe for Semaphore<N> {}
-// SAFETY: as above.
-unsafe impl<const N: usize> ShmSafe for Barrier<N> {}
+/// Meeting points with room for `N`.
+macro_rules! meeting_points_of {
+    ($($type:ident)+) => {$(
+        // SAFETY: `#[repr(C)]` and made of atomics; any bytes are a state that it copes with.
+        unsafe impl<const N: usize> ShmSafe for $type<N> {
+            fn describe(layout: &mut TypeLayout) {
+                layout.name(&format!("{}<{N}>", stringify!($type)));
+            }
+        }
+    )+};
+}
+
+meeting_points_of!(Semaphore Barrier);
 
 #[cfg(test)]
 #[cfg(not(loom))]
@@ -209,17 +242,46 @@ mod tests {
     // SAFETY: as its field.
     unsafe impl<T: ShmSafe> ShmSafe for Opaque<T> {}
 
+    fn text<T: ?Sized + ShmSafe>() -> String {
+        TypeLayout::of::<T>().text().to_owned()
+    }
+
     #[test]
     fn a_layout_says_all_that_two_programs_must_agree_on() {
-        let layout = TypeLayout::of::<Mutex<[Stats]>>();
-        let text = "Mutex<[Stats { count: u64 @0, sums: [f32; 2] @8 } (16 bytes, aligned to 8)]>";
-        assert_eq!(layout.text(), text);
-        assert_eq!(TypeLayout::of::<Semaphore<8>>().text(), "Semaphore<8>");
+        let stats = "Stats { count: u64 @0, sums: [f32; 2] @8 } (16 bytes, aligned to 8)";
+        assert_eq!(text::<Stats>(), stats);
+        assert_eq!(text::<Mutex<[Stats]>>(), format!("Mutex<[{stats}]>"));
+        assert_eq!(text::<RwLock<[Complex<f64>; 3]>>(), "RwLock<[Complex<f64>; 3]>");
+        assert_eq!(text::<[Atomic<bool>]>(), "[Atomic<bool>]");
+        assert_eq!(text::<Semaphore<8>>(), "Semaphore<8>");
+        assert_eq!(text::<Event>(), "Event");
+        assert_eq!(text::<PhantomData<Stats>>(), "PhantomData<Stats>");
+    }
+
+    #[test]
+    fn a_change_deep_inside_changes_the_hash() {
+        /// A `Stats` of another program.
+        struct Other<T>(T);
+        // SAFETY: nobody makes a value of it.
+        unsafe impl<T: ShmSafe> ShmSafe for Other<T> {
+            fn describe(layout: &mut TypeLayout) {
+                layout.structure::<[u64; 2]>("Stats", |fields| {
+                    fields.field::<u64>("count", 0);
+                    fields.field::<T>("sums", 8);
+                });
+            }
+        }
+        let hash = TypeLayout::of::<[Mutex<[Stats; 4]>; 2]>().hash();
+        assert_eq!(hash, TypeLayout::of::<[Mutex<[Other<[f32; 2]>; 4]>; 2]>().hash());
+        assert_ne!(hash, TypeLayout::of::<[Mutex<[Other<[u32; 2]>; 4]>; 2]>().hash());
+        assert_ne!(hash, TypeLayout::of::<[Mutex<[Other<f64>; 4]>; 2]>().hash());
+        assert_ne!(hash, TypeLayout::of::<[Mutex<[Stats; 5]>; 2]>().hash());
+        assert_ne!(hash, TypeLayout::of::<[RwLock<[Stats; 4]>; 2]>().hash());
     }
 
     #[test]
     fn paths_do_not_count_and_everything_else_does() {
-        assert_eq!(TypeLayout::of::<Opaque<Opaque<u64>>>().text(), "Opaque<Opaque<u64>>");
+        assert_eq!(text::<Opaque<Opaque<u64>>>(), "Opaque<Opaque<u64>>");
         let mut layout = TypeLayout { text: String::new() };
         layout.name("<a::B as c::d::E<[u8; 4]>>::F<(x::Y, &'static z)>");
         assert_eq!(layout.text(), "<B as E<[u8; 4]>>::F<(Y, &'static z)>");

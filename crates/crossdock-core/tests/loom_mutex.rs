@@ -83,7 +83,10 @@ impl Account {
         self.nested.lock().map_or_else(|_| self.repair(), drop);
         let (first, second) = (self.first.load(Relaxed), self.second.load(Relaxed));
         assert_eq!(first, second);
-        assert!(first >= self.acknowledged.load(Relaxed), "the lock failed: an acknowledged change is lost");
+        assert!(
+            first >= self.acknowledged.load(Relaxed),
+            "the lock failed: an acknowledged change is lost"
+        );
     }
 }
 

@@ -3,6 +3,9 @@
 #[doc = include_str!("../../../docs/memory-model.md")]
 pub mod memory_model {}
 
+#[doc = include_str!("../../../docs/chooser.md")]
+pub mod chooser {}
+
 #[doc = include_str!("../../../docs/layout.md")]
 pub mod layout {}
 

@@ -29,13 +29,17 @@
 //! | an array that I fill and give away | [`ArrayMut`], [`channel::Sender`] |
 //! | an array that many processes read | [`Array`]: [`ArrayMut::freeze`], or [`Array::create`] under a name |
 //! | several processes to fill parts of one array | [`ArrayMut::split_at`], [`ArrayMut::chunks`] |
+//! | an array of numbers that many processes change | [`Array`] of [`Atomic`] |
+//! | a number, a struct or a slice that several processes change | [`Value`] of an [`Atomic`] or a lock of [`sync`] |
+//! | to wait for another process | [`sync`]: locks, condition variables, semaphores, events, barriers |
 //! | raw bytes under a name, also for Python or C | [`SharedBlock`] |
 //! | to see, inspect or clean what is there | [`registry`], or the `crossdock` command |
 //!
 //! # The rules of the memory
 //!
 //! *Shared means read-only, unique means writable, sending moves.* An [`ArrayMut`] is reachable through
-//! one handle in all processes together, an [`Array`] is never written, so `&mut [T]` and `&[T]` are what
+//! one handle in all processes together, an [`Array`] is never written (unless its elements are
+//! [`Atomic`]), so `&mut [T]` and `&[T]` are what
 //! Rust says they are. [The memory model](docs::memory_model) says what is required of the processes that
 //! share a directory of names, and [caveats](docs::caveats) what nobody can promise.
 //!
@@ -46,8 +50,11 @@
 //! is killed lets go of what it held; the last user of a name takes the name with it, and what nobody was
 //! left to clean, the next process or [`registry::gc`] does.
 //!
+//! A lock whose owner is killed is handed to the next one, who is told ([`sync`]).
+//!
 //! # Features
 //!
+//! * `lock_api`: `sync::RawMutex` and `sync::RawRwLock` for the guards of the `lock_api` crate.
 //! * `npy` (default): read and write `.npy` files, [`npy`].
 //! * `ndarray`: `Array::as_ndarray` and its like.
 #![deny(unsafe_code)]
@@ -72,8 +79,10 @@ pub mod value;
 
 pub use array::{Array, ArrayMut, IntoShape, Order};
 pub use block::{BlockOptions, BlockStats, SharedBlock};
-pub use crossdock_core::element::{DType, Element, UnknownDType};
+pub use crossdock_core::atomic::{Atomic, AtomicBits, AtomicElement, AtomicNumber};
+pub use crossdock_core::element::{DType, Element, Item, UnknownDType};
 pub use crossdock_core::shm_safe::{ShmSafe, TypeLayout};
+pub use crossdock_derive::ShmSafe;
 pub use error::{Error, ErrorKind, Result};
 pub use half::{bf16, f16};
 pub use namespace::NAME_BYTES_MAX;

@@ -46,6 +46,8 @@ pub(crate) struct Member {
     shared: Mutex<HashMap<(PartyId, u32), Weak<Lease>>>,
     pub(crate) channels: Mutex<HashMap<u64, Weak<Core>>>,
     watches: Mutex<HashMap<Party, (u64, Watch)>>,
+    /// Whether other processes may have memory from this one, or the other way round, that has no name.
+    shares_unnamed: AtomicBool,
     has_left: AtomicBool,
 }
 
@@ -92,11 +94,13 @@ impl Member {
         let identity = ProcessId::current().map_err(|error| {
             Error::os("cannot tell who this process is (is /proc there?)", error)
         })?;
-        crate::namespace::retry(|namespace| {
+        let join = |namespace: &Arc<Namespace>| {
             let lock = namespace.lock()?;
             let parties = Parties::open_or_create(namespace, &lock)?;
             reap::former_self(namespace, &lock, &parties, &identity);
             reap::everything(namespace, &lock, &parties, None);
+            // If all were dead, then the table has gone with the last name, and perhaps the directory.
+            let parties = Parties::open_or_create(namespace, &lock)?;
             let (party, token) = parties.first_free_with_token(&lock)?.ok_or_else(too_many)?;
             let epoch = parties.record(party).take_for_process(&identity);
             Ok(Self {
@@ -112,9 +116,16 @@ impl Member {
                 shared: Mutex::default(),
                 channels: Mutex::default(),
                 watches: Mutex::default(),
+                shares_unnamed: AtomicBool::new(fork::generation() > 1),
                 has_left: AtomicBool::new(false),
             })
-        })
+        };
+        // The owners of locks that a child has inherited are parties of its parent's directory.
+        let parents = Self::known().filter(|known| known.generation != fork::generation());
+        match parents.filter(|parent| parent.namespace.directory.is_linked()) {
+            Some(parent) => join(&parent.namespace),
+            None => crate::namespace::retry(join),
+        }
     }
 
     /// Whether this process made the membership and has not left.
@@ -313,9 +324,11 @@ impl Member {
         let are_others_alive = parties.in_use().any(|(party, _, state)| {
             party != self.me.party && matches!(state, State::Process(id) if is_alive(party, id))
         });
-        if are_others_alive && (self.is_holding() || thread_count() != Some(1)) {
-            // Threads may still be at work in arrays that others would be given. The others will see
-            // that this process has ended.
+        if thread_count() != Some(1) && (are_others_alive || self.may_have_locks())
+            || are_others_alive && self.is_holding()
+        {
+            // Threads may still be at work in arrays that others would be given, or under locks. The others,
+            // or those who come, will see that this process has ended.
             return;
         }
         self.has_left.store(true, Ordering::Relaxed);
@@ -324,6 +337,23 @@ impl Member {
         drop(self.token.lock().take());
         reap::everything(&self.namespace, &lock, parties, None);
         reap::empty_house(&self.namespace, parties);
+    }
+
+    /// Whether there is anything that another process could come to lock.
+    fn may_have_locks(&self) -> bool {
+        self.shares_unnamed.load(Ordering::Relaxed) || !reap::names(&self.namespace).is_empty()
+    }
+
+    /// There may be locks from now on in memory that has no name here.
+    pub(crate) fn share_unnamed(&self) {
+        self.shares_unnamed.store(true, Ordering::Relaxed);
+    }
+
+    /// A name is about to go while this process, or a child that it has forked, may still use what it led to.
+    pub(crate) fn lose_a_name() {
+        if let Some(member) = Self::known() {
+            member.share_unnamed();
+        }
     }
 
     fn is_holding(&self) -> bool {

@@ -106,6 +106,11 @@ impl Parties {
         Party::all().find(|party| self.record(*party).epoch().is_none())
     }
 
+    /// Whether nobody holds the token of a party.
+    pub(crate) fn is_token_free(&self, party: Party) -> bool {
+        matches!(token::is_held(&self.file, token_of(party)), Ok(false))
+    }
+
     /// A party that is free, and its token. Under the directory's lock, until the row says whose it is.
     pub(crate) fn first_free_with_token(
         &self,
@@ -160,4 +165,48 @@ pub(crate) fn static_memory(map: &Mapping, in_file: usize) -> Result<Memory<'sta
     // are accessed through their records only, which gives invariant 3.
     let memory = unsafe { Memory::new(base, in_file.min(map.len())) };
     memory.ok_or_else(|| Error::corrupt("a mapping", "its address is not page-aligned"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crossdock_sys::file::Directory;
+
+    /// Calls `look` with an empty table in a directory of its own.
+    fn with_table(name: &str, look: impl FnOnce(&Parties, &HouseLock)) {
+        let path = format!("/dev/shm/crossdock-{name}-{}", std::process::id());
+        let namespace = Namespace { directory: Directory::open_private(path.as_ref()).unwrap() };
+        let lock = namespace.lock().unwrap();
+        let parties = Parties::open_or_create(&namespace, &lock).unwrap();
+        look(&parties, &lock);
+        assert!(namespace.directory.unlink(PARTIES_NAME).unwrap());
+        namespace.directory.remove_if_empty();
+    }
+
+    #[test]
+    fn a_row_whose_token_somebody_still_holds_is_not_given_out() {
+        with_table("rows", |parties, lock| {
+            let take = || parties.first_free_with_token(lock).unwrap().unwrap();
+            let (first, token) = take();
+            let (second, _token) = take();
+            assert_ne!(first, second, "free, as far as the table says");
+            drop(token);
+            assert_eq!(take().0, first);
+        });
+    }
+
+    #[test]
+    fn a_process_elsewhere_lives_as_long_as_its_token_is_held() {
+        with_table("tokens", |parties, lock| {
+            let here = ProcessId::current().unwrap();
+            let elsewhere = ProcessId { pid_namespace: !here.pid_namespace, ..here };
+            let other_boot = ProcessId { boot: [!here.boot[0], 0], ..elsewhere };
+            let (party, token) = parties.first_free_with_token(lock).unwrap().unwrap();
+            assert_eq!(parties.liveness(party, &elsewhere), Liveness::Alive);
+            assert_eq!(parties.liveness(party, &other_boot), Liveness::Dead);
+            drop(token);
+            assert_eq!(parties.liveness(party, &elsewhere), Liveness::Dead);
+            assert_eq!(parties.liveness(party, &here), Liveness::Alive, "its pid says so");
+        });
+    }
 }

@@ -44,7 +44,8 @@ pub(crate) fn process(
 }
 
 /// Reaps what this very process held before it replaced its program by `exec`: its identity has
-/// survived that, its handles have not.
+/// survived that, its handles and tokens have not. (A second copy of the library in one process, in a plugin,
+/// say, has the same identity and holds its token.)
 pub(crate) fn former_self(
     namespace: &Arc<Namespace>,
     lock: &HouseLock,
@@ -54,6 +55,7 @@ pub(crate) fn former_self(
     let ours: Vec<Party> = parties
         .in_use()
         .filter(|(_, _, state)| *state == State::Process(*identity))
+        .filter(|(party, _, _)| parties.is_token_free(*party))
         .map(|(party, _, _)| party)
         .collect();
     for party in ours {

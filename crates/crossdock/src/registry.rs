@@ -85,6 +85,8 @@ pub struct Entry {
     pub created: SystemTime,
     /// Element type of an array or of a channel's arrays.
     pub dtype: Option<DType>,
+    /// Whether the elements of an array are [`Atomic`](crate::Atomic).
+    pub is_atomic: bool,
     /// Extents of an array.
     pub shape: Vec<usize>,
     /// Which axis of an array varies fastest.
@@ -195,6 +197,7 @@ fn entry(namespace: &Arc<Namespace>, name: &str) -> Result<Entry> {
         creator_pid: 0,
         created: SystemTime::UNIX_EPOCH,
         dtype: None,
+        is_atomic: false,
         shape: Vec::new(),
         order: Order::C,
         layout: None,
@@ -207,6 +210,7 @@ fn entry(namespace: &Arc<Namespace>, name: &str) -> Result<Entry> {
     entry.creator_pid = header.creator_pid;
     entry.created = SystemTime::UNIX_EPOCH + Duration::from_nanos(header.created_ns);
     entry.dtype = header.dtype;
+    entry.is_atomic = header.is_atomic;
     entry.kind = match header.kind {
         header::Kind::Block => Kind::Block,
         header::Kind::Array => Kind::Array,

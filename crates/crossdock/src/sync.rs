@@ -41,15 +41,18 @@ use crate::member::Member;
 
 /// Makes this process known to the locks of its directory of names.
 ///
-/// Everything in this crate that maps memory does it. Only who maps memory by other means, and puts locks
-/// into it, has to call this before the first of them is locked: a process that is not known is never
-/// found dead.
+/// Whoever opens a [`Value`](crate::Value) has done it. Call it
+///
+/// * before the first lock in memory that was mapped by other means, in every process that has it: a process
+///   that is not known is never found dead, and all must use the same directory of names;
+/// * first in the child of a fork that uses what it has inherited: it gives an error where the first lock
+///   would panic.
 ///
 /// # Errors
 ///
 /// `TooManyPeers` when all places are taken; what can go wrong with the directory.
 pub fn join() -> Result<()> {
-    Member::current().map(|_| ())
+    Member::current().map(Member::share_unnamed)
 }
 
 impl<G> From<PoisonError<G>> for Error {

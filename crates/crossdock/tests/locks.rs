@@ -305,17 +305,14 @@ fn a_death_breaks_the_barrier_until_it_is_reset() {
 }
 
 /// A user's own struct, several primitives in one value.
+#[derive(Debug, ShmSafe)]
 #[repr(C)]
-#[derive(Debug)]
 struct Inbox {
     opened: Event,
     changed: Condvar,
     letters: Mutex<u64>,
     log: ReentrantMutex<()>,
 }
-
-// SAFETY: `#[repr(C)]`, and every field is `ShmSafe`.
-unsafe impl ShmSafe for Inbox {}
 
 #[test]
 fn inbox_survivor() {
@@ -334,7 +331,8 @@ fn inbox_survivor() {
     let letters = inbox.letters.lock().unwrap();
     let letters = inbox.changed.wait_while(letters, |letters| *letters < 1000).unwrap();
     assert_eq!(*letters, 1000);
-    let (letters, result) = inbox.changed.wait_timeout(letters, MOMENT).unwrap();
+    let waited = inbox.changed.wait_timeout_while(letters, MOMENT, |letters| *letters == 1000);
+    let (letters, result) = waited.unwrap();
     assert!(result.timed_out() && *letters == 1000);
     drop(letters);
     await_cue();

@@ -15,12 +15,24 @@ pub(crate) struct Args {
 
 #[derive(clap::Subcommand)]
 enum Role {
+    /// A worker of `bank`.
+    Bank(crate::bank::worker::Args),
     /// Clean the directory of names and say what was found.
     Gc,
     /// A helper of a row of `hostile`.
     Helper(crate::hostile::live::Args),
+    /// A worker of `histories`.
+    Histories(crate::histories::worker::Args),
+    /// The judge of `histories`.
+    Judge(crate::histories::judge::Args),
     /// A row of `hostile`.
     Row(crate::hostile::ground::Args),
+    /// A worker of `locks`.
+    Locks(crate::locks::worker::Args),
+    /// Looks at what the workers of `locks` left.
+    LocksCheck(crate::locks::worker::CheckArgs),
+    /// The owner or the waiter of a lock whose recovery `locks` times.
+    LocksRecovery(crate::locks::recovery::Args),
     /// A worker of `races`.
     Races(crate::races::worker::Args),
     /// A worker of `soak`.
@@ -31,9 +43,19 @@ pub(crate) fn run(args: Args) -> ExitCode {
     // A controller that is interrupted leaves no worker behind.
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
     match args.role {
+        Role::Bank(args) => finish(Some(&args.side.clone()), crate::bank::worker::run(&args)),
         Role::Gc => finish(None, sweep()),
         Role::Helper(args) => finish(None, crate::hostile::live::help(&args)),
+        Role::Histories(args) => finish(None, crate::histories::worker::run(&args)),
+        Role::Judge(args) => finish(None, crate::histories::judge::run(&args)),
         Role::Row(args) => finish(None, crate::hostile::ground::run(&args)),
+        Role::Locks(args) => finish(Some(&args.side.clone()), crate::locks::worker::run(&args)),
+        Role::LocksCheck(args) => {
+            finish(Some(&args.side.clone()), crate::locks::worker::check(&args))
+        }
+        Role::LocksRecovery(args) => {
+            finish(Some(&args.side.clone()), crate::locks::recovery::run(&args))
+        }
         Role::Races(args) => finish(Some(&args.side.clone()), crate::races::worker::run(args)),
         Role::Soak(args) => finish(Some(&args.side.clone()), crate::soak::worker::run(&args)),
     }

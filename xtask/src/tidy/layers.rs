@@ -3,7 +3,8 @@
 use super::Violation;
 
 /// The crates, lowest first. A crate may depend on those before it.
-const LAYERS: [&str; 4] = ["crossdock-sys", "crossdock-core", "crossdock", "crossdock-cli"];
+const LAYERS: [&str; 5] =
+    ["crossdock-sys", "crossdock-core", "crossdock-derive", "crossdock", "crossdock-cli"];
 
 /// Checks the manifest of a crate; any other file breaks no rule here.
 pub(super) fn check(path: &str, manifest: &str) -> Vec<Violation> {

@@ -7,6 +7,7 @@ mod p2;
 mod p3;
 mod p5;
 mod p6;
+mod p7;
 
 use crate::Result;
 use crate::bench::Bench;
@@ -21,7 +22,7 @@ pub(crate) struct Measure {
 
 /// Every measure, in the order of the goals.
 pub(crate) const MEASURES: &[Measure] =
-    &[p1::MEASURE, p2::MEASURE, p3::MEASURE, p5::MEASURE, p6::MEASURE, p11::MEASURE];
+    &[p1::MEASURE, p2::MEASURE, p3::MEASURE, p5::MEASURE, p6::MEASURE, p7::MEASURE, p11::MEASURE];
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;

@@ -186,7 +186,7 @@ impl Carry for Block {
 }
 
 /// Maps a file of the pair; B, the last to open it, removes its name.
-fn map(place: &Place, kind: &str, bytes: u64) -> Result<MmapRaw> {
+pub(super) fn map(place: &Place, kind: &str, bytes: u64) -> Result<MmapRaw> {
     let path = place.shm.join(format!("{}.{kind}", place.id));
     let file =
         OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;

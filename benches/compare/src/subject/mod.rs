@@ -7,8 +7,10 @@ pub(crate) mod crossdock;
 pub(crate) mod floor;
 pub(crate) mod iceoryx2;
 pub(crate) mod ipc_channel;
+pub(crate) mod lock;
 pub(crate) mod memory;
 pub(crate) mod pipe;
+pub(crate) mod pthread;
 pub(crate) mod python;
 pub(crate) mod raw_sync;
 
@@ -40,6 +42,14 @@ const ROLES: &[(&str, Role)] = &[
     ("ipc-channel-bytes", ipc_channel::bytes),
     ("raw-sync-event", raw_sync::event),
     ("postcard-pipe", pipe::postcard),
+    ("lock-futex", lock::futex_word),
+    ("lock-futex-spin", lock::spinning_futex_word),
+    ("lock-crossdock", lock::crossdock),
+    ("lock-std", lock::std),
+    ("lock-parking-lot", lock::parking_lot),
+    ("lock-pthread", pthread::plain),
+    ("lock-pthread-robust", pthread::robust),
+    ("lock-raw-sync", raw_sync::mutex),
     ("memory-private", memory::private),
     ("memory-segment", memory::segment),
 ];

@@ -2,20 +2,27 @@
 
 use std::process::{Command, Stdio};
 
+use crate::bench::Stand;
+
 /// Both processes of a Python subject; see the file for the conversation.
 const SCRIPT: &str = include_str!("queue.py");
+/// The processes that share a lock.
+const LOCK_SCRIPT: &str = include_str!("lock.py");
 
-/// Why there will be no Python rows, or `None` if there will.
-pub(crate) fn missing(python: &str) -> Option<String> {
+/// What the lock needs.
+pub(crate) const LOCK_MODULE: &str = "multiprocessing.synchronize";
+
+/// Why there will be no Python rows, or `None` if there will: whether it has what they need.
+pub(crate) fn missing(python: &str, module: &str) -> Option<String> {
     let found = Command::new(python)
-        .args(["-c", "import numpy"])
+        .args(["-c", &format!("import {module}")])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status();
     match found {
         Ok(status) if status.success() => None,
-        Ok(_) => Some(format!("absent: {python} has no numpy")),
+        Ok(_) => Some(format!("absent: {python} has no {module}")),
         Err(error) => Some(format!("absent: {python}: {error}")),
     }
 }
@@ -34,5 +41,14 @@ pub(crate) fn command(
         command.arg(cpu.map_or_else(|| "-1".to_owned(), |cpu| cpu.to_string()));
     }
     command.arg(if fifo { "1" } else { "0" });
+    command
+}
+
+/// The command that starts so many processes with one lock.
+pub(crate) fn lock_command(python: &str, processes: usize, stand: &Stand) -> Command {
+    let mut command = Command::new(python);
+    let cpus: Vec<String> = stand.cpus[0].iter().map(usize::to_string).collect();
+    command.args(["-c", LOCK_SCRIPT, &processes.to_string(), &cpus.join(",")]);
+    command.arg(stand.priority.name());
     command
 }

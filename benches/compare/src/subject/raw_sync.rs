@@ -1,4 +1,4 @@
-//! shared_memory for the block, raw_sync's `Event` for the wake-up.
+//! shared_memory for the block, raw_sync's `Event` for the wake-up and its `Mutex`.
 //!
 //! The event waits without a timeout: its timeouts end at once half of the time (the nanoseconds
 //! are never carried into seconds). The parent bounds the wait instead.
@@ -8,9 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ::raw_sync::Timeout;
 use ::raw_sync::events::{Event, EventImpl, EventInit, EventState};
+use ::raw_sync::locks::{LockImpl, LockInit, Mutex};
 use shared_memory::{Shmem, ShmemConf};
 
 use crate::Result;
+use crate::contest::{Lock, contests};
 use crate::control::Control;
 use crate::place::{Place, Side};
 use crate::play::{Hop, Note, hops};
@@ -89,4 +91,58 @@ pub(crate) fn event(place: &Place, control: &mut Control) -> Result<()> {
     let incoming = Lane::open(&block, back, place.side)?;
     control.token("")?;
     hops(control, place.side, Woken { outgoing, incoming, _block: block })
+}
+
+/// Bytes of a mutex, the counter behind it.
+const COUNT_OFFSET: usize = 48;
+
+/// A mutex; the mapping lives behind it.
+struct Counter {
+    mutex: Box<dyn LockImpl>,
+    _block: Shmem,
+}
+
+// SAFETY: the mutex is a pthread mutex for threads of any process, and both pointers stay as they are.
+unsafe impl Sync for Counter {}
+
+impl Counter {
+    /// Calls `act` with the counter while the lock is held.
+    #[inline]
+    fn locked<R>(&self, act: impl FnOnce(&mut u64) -> R) -> Result<R> {
+        let guard = self.mutex.lock().map_err(local)?;
+        // SAFETY: the guard points to the counter, which lies in the mapping, and nobody else reaches it.
+        Ok(act(unsafe { &mut *guard.cast::<u64>() }))
+    }
+}
+
+impl Lock for Counter {
+    #[inline]
+    fn turn(&self) -> Result<()> {
+        self.locked(|count| *count += 1)
+    }
+
+    fn total(&self) -> Result<u64> {
+        self.locked(|count| *count)
+    }
+}
+
+/// A mutex in a block.
+pub(crate) fn mutex(place: &Place, control: &mut Control) -> Result<()> {
+    let conf = ShmemConf::new().os_id(format!("/{}.raw", place.id)).size(LANE_BYTES);
+    let block = if place.side == Side::A { conf.create()? } else { conf.open()? };
+    let start = block.as_ptr();
+    // SAFETY: the counter lies in the block.
+    let count = unsafe { start.add(COUNT_OFFSET) };
+    let mutex = match place.side {
+        // SAFETY: the block is zeroed memory, longer than a mutex and its counter.
+        Side::A => unsafe { Mutex::new(start, count) },
+        // SAFETY: A told us that it has made the mutex.
+        Side::B => unsafe { Mutex::from_existing(start, count) },
+    };
+    let (mutex, used_bytes) = mutex.map_err(local)?;
+    if used_bytes > COUNT_OFFSET {
+        return Err(format!("a mutex takes {used_bytes} bytes").into());
+    }
+    control.token("")?;
+    contests(control, place, Counter { mutex, _block: block })
 }

@@ -17,8 +17,8 @@
 //! | owner, this round | is here | 0, by a reset |
 //!
 //! To arrive is one exchange of a place. When all places say this round, whoever sees it first moves
-//! `state` to the next round with one exchange, which is the end of the wait for all; who did it leads. So
-//! a participant that dies after it has arrived, even the last one, holds nobody up.
+//! `state` to the next round with one exchange, which is the end of the wait for all; who has the first
+//! place leads. So a participant that dies after it has arrived, even the last one, holds nobody up.
 //!
 //! # Ordering
 //!
@@ -98,15 +98,14 @@ impl Error for BarrierError {}
 /// How a participant passed a barrier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BarrierWaitResult {
-    is_leader: bool,
     index: usize,
 }
 
 impl BarrierWaitResult {
-    /// Whether this participant opened the barrier. At most one does; none if it died at that moment.
+    /// Whether this participant is the one of its round that has the number 0.
     #[must_use]
     pub fn is_leader(&self) -> bool {
-        self.is_leader
+        self.index == 0
     }
 
     /// A number below the number of participants that nobody else has in this round.
@@ -119,7 +118,7 @@ impl BarrierWaitResult {
 /// What came of an attempt to arrive.
 enum Arrival {
     At(usize),
-    /// All are here already, for the round to be ended.
+    /// All are here already, for the round to be ended; or it has ended.
     Full,
     /// Somebody who took part is dead.
     Dead,
@@ -238,9 +237,7 @@ impl<const N: usize> Barrier<N> {
                 return passed(state, now, index);
             }
             if self.arrived(state) == self.places().len() {
-                if self.advance(state) {
-                    return Ok(BarrierWaitResult { is_leader: true, index });
-                }
+                self.advance(state);
                 continue;
             }
             if slice.is_over() && self.has_dead() {
@@ -295,6 +292,11 @@ impl<const N: usize> Barrier<N> {
                 && owner::is_dead(owner)
             {
                 return Arrival::Dead;
+            }
+            // A place that says a later round is none to take: what was read before this look is of this
+            // round or a former one, and the exchange fails if it has changed since.
+            if self.state.load(Acquire) != state {
+                return Arrival::Full;
             }
             if self.places()[index].compare_exchange(old, mine, AcqRel, Relaxed).is_ok() {
                 return Arrival::At(index);
@@ -386,7 +388,7 @@ fn passed(state: u64, now: u64, index: usize) -> Result<BarrierWaitResult, Barri
         return Err(BarrierError::Broken);
     }
     // The round has ended, even if a later one was broken since.
-    Ok(BarrierWaitResult { is_leader: false, index })
+    Ok(BarrierWaitResult { index })
 }
 
 impl<const N: usize> fmt::Debug for Barrier<N> {

@@ -14,9 +14,9 @@
 //!
 //! # Owner death
 //!
-//! It has no owner. A notifier killed before it wakes has counted already, and sleepers look after their
-//! slice. A woken sleeper that is killed has taken nothing away: the others see the count, too, a slice
-//! later at most, and return for no reason of theirs, as waiters must expect in any case.
+//! It has no owner, so nobody can tell whether who was to notify still lives. Therefore a wait ends after a
+//! slice in any case, and the waiter looks again: also when the notifier was killed between its change and
+//! the notification, or before the wake, or when the sleeper that was woken was killed.
 
 use super::mutex::MutexGuard;
 use super::poison::LockResult;
@@ -33,7 +33,8 @@ const NOTIFICATION: u32 = 1 << 16;
 
 /// A condition variable for threads of any number of processes, which works with [`Mutex`](super::Mutex).
 ///
-/// All zeroes are its initial state. A wait can end without a notification, so look again; or let
+/// All zeroes are its initial state. A wait ends without a notification now and then, at the latest after 25
+/// ms (so that a change is seen whose maker was killed before it could notify): look again, or let
 /// [`wait_while`](Self::wait_while) do it.
 ///
 /// # Examples
@@ -107,7 +108,8 @@ impl Condvar {
         Ok(guard)
     }
 
-    /// As [`wait`](Self::wait), but not longer than `timeout`.
+    /// As [`wait`](Self::wait), but not longer than `timeout`. As any wait it can end before; see
+    /// [`wait_timeout_while`](Self::wait_timeout_while).
     ///
     /// # Errors
     ///
@@ -171,18 +173,21 @@ impl Condvar {
         }
     }
 
-    /// Sleeps until a notification; false if time was up before.
+    /// Sleeps until a notification or the end of the slice; false if time was up before.
     fn sleep(&self, key: u32, deadline: Option<Deadline>) -> bool {
         let mut slice = Slice::new(deadline);
         let mut expected = key;
         loop {
-            slice.nap(&self.word, expected);
+            slice.sleep(&self.word, expected);
             let now = self.word.load(Acquire);
             if (now ^ key) & !(NOTIFICATION - 1) != 0 {
                 return true;
             }
             if slice.is_late() {
                 return false;
+            }
+            if slice.is_over() {
+                return true;
             }
             // Somebody else has come, or the flag has gone although nobody was notified since: never
             // sleep without it.

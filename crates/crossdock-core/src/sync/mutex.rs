@@ -87,7 +87,8 @@ impl<T: ?Sized> Mutex<T> {
     /// # Panics
     ///
     /// When this process has used crossdock, but cannot become a party of its directory of names (all
-    /// places are taken, say). A lock reached through a `Value` never does: opening it has joined already.
+    /// places are taken, say). Opening a `Value` has done that already, so it can happen only in the child
+    /// of a fork; `sync::join` in the child gives an error instead.
     #[inline]
     #[doc(alias = "pthread_mutex_lock")]
     pub fn lock(&self) -> LockResult<MutexGuard<'_, T>> {

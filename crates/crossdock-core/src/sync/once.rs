@@ -26,7 +26,7 @@ use super::word::{LockWord, MARK, POISON, WAITERS};
 use crate::owner::{self, OWNER_BITS, Owner};
 use crate::primitive::{Deadline, wake_all};
 use std::fmt;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::time::Duration;
 
 /// Something that one thread of one process does, and everybody else waits for.
@@ -224,7 +224,7 @@ impl Once {
 
     fn begin(&self, word: u32, me: Owner) -> bool {
         let owned = me.to_word() | word & WAITERS;
-        self.word.word.compare_exchange(word, owned, Acquire, Relaxed).is_ok()
+        self.word.word.compare_exchange(word, owned, AcqRel, Relaxed).is_ok()
     }
 
     fn act(&self, act: impl FnOnce()) {

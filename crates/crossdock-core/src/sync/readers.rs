@@ -54,15 +54,11 @@ impl Readers {
         }
     }
 
-    /// Counts one more reader of this owner.
-    ///
-    /// # Panics
-    ///
-    /// When as many threads of this process read as can be counted.
+    /// Counts one more reader of this owner; false if there are as many as can be counted.
     #[inline]
-    pub(super) fn enter(&self, me: Owner) {
+    pub(super) fn enter(&self, me: Owner) -> bool {
         let index = index_of(me);
-        if self.end.load(Relaxed) as usize <= index {
+        if self.end.load(SeqCst) as usize <= index {
             self.extend(index);
         }
         let cell = &self.cells[index];
@@ -70,13 +66,29 @@ impl Readers {
         loop {
             // What a dead predecessor left in its place counts for nothing.
             let count = if old >> COUNT_BITS == me.epoch() { old & COUNT_MASK } else { 0 };
-            assert!(count < READERS_MAX, "more than {READERS_MAX} threads read in one process");
+            if count == READERS_MAX {
+                return false;
+            }
             let new = (me.epoch() << COUNT_BITS) | (count + 1);
             match cell.compare_exchange_weak(old, new, SeqCst, Relaxed) {
-                Ok(_) => return,
+                Ok(_) => return true,
                 Err(now) => old = now,
             }
         }
+    }
+
+    /// Counts the writer as the one reader of this owner: nobody else can read.
+    pub(super) fn enter_alone(&self, me: Owner) {
+        if !self.enter(me) {
+            // A wild number, since the writer waited until there was none.
+            self.cells[index_of(me)].store((me.epoch() << COUNT_BITS) | 1, SeqCst);
+        }
+    }
+
+    /// Whether no more readers of this owner can be counted.
+    pub(super) fn is_full(&self, me: Owner) -> bool {
+        let cell = self.cells[index_of(me)].load(Relaxed);
+        cell >> COUNT_BITS == me.epoch() && cell & COUNT_MASK == READERS_MAX
     }
 
     /// Makes a cell one that writers look at. It is before the cell's first change in every case.

@@ -47,7 +47,8 @@ use std::time::Duration;
 #[repr(C)]
 pub struct ReentrantMutex<T: ?Sized> {
     word: LockWord,
-    /// `owner word << 32 | number of the thread`, 0 for nobody.
+    /// `owner word << 32 | number of the thread`, 0 for nobody; a process that is no party has bit 63 and
+    /// its process id in place of the owner.
     thread: AtomicU64,
     depth: AtomicU32,
     value: T,
@@ -71,14 +72,28 @@ fn thread_number() -> u32 {
     })
 }
 
+/// In place of the owner: a process that is no party, by its process id.
+const STRANGER: u32 = 1 << 31;
+
 fn this_thread() -> u64 {
-    u64::from(owner::me().to_word()) << 32 | u64::from(thread_number())
+    let me = owner::me();
+    let process = if me == Owner::STRANGER { stranger() } else { me.to_word() };
+    u64::from(process) << 32 | u64::from(thread_number())
+}
+
+fn stranger() -> u32 {
+    STRANGER | std::process::id() & !STRANGER
 }
 
 /// Whether a word of `thread` is this thread's, also if its process has become a party since.
 fn is_this_thread(word: u64) -> bool {
-    word as u32 == thread_number()
-        && Owner::from_word((word >> 32) as u32).is_some_and(Owner::is_me)
+    let process = (word >> 32) as u32;
+    let is_ours = if process & STRANGER == 0 {
+        Owner::from_word(process).is_some_and(Owner::is_me)
+    } else {
+        process == stranger()
+    };
+    word as u32 == thread_number() && is_ours
 }
 
 type Guard<'a, T> = ReentrantMutexGuard<'a, T>;
@@ -164,8 +179,7 @@ impl<T: ?Sized> ReentrantMutex<T> {
     fn enter(&self, me: u64) -> bool {
         if is_this_thread(self.thread.load(Relaxed)) {
             let depth = self.depth.load(Relaxed);
-            assert!(depth < u32::MAX, "a mutex cannot be locked more often by one thread");
-            self.depth.store(depth + 1, Relaxed);
+            self.depth.store(depth.saturating_add(1), Relaxed);
             return true;
         }
         let is_first = self.word.try_take().is_ok();

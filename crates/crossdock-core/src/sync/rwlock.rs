@@ -27,7 +27,7 @@ use std::time::Duration;
 /// * It is poisoned by the *death* of a process that writes, as it is by a writer's panic.
 /// * There are [`read_timeout`](Self::read_timeout) and [`write_timeout`](Self::write_timeout).
 /// * It takes 1,364 bytes and the value: each process has its own count of readers, so that the part of a
-///   dead one can be taken back. For many small values, take [`Mutex`](super::Mutex).
+///   dead one can be taken back; 4,095 threads of one process can read at once, one more waits. For many small values, take [`Mutex`](super::Mutex).
 ///
 /// A thread that reads must not read again: if a writer came between, both wait for ever.
 ///
@@ -87,7 +87,7 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Panics
     ///
-    /// As [`Mutex::lock`](super::Mutex::lock); when 4,095 threads of this process read already.
+    /// As [`Mutex::lock`](super::Mutex::lock).
     #[inline]
     #[doc(alias = "pthread_rwlock_rdlock")]
     pub fn read(&self) -> LockResult<Read<'_, T>> {

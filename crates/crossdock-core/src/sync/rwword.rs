@@ -17,7 +17,7 @@
 //!
 //! # Owner death
 //!
-//! A writer that dies poisons the lock, unless it was still waiting for readers. A reader that dies leaves
+//! A writer that dies poisons the lock, unless it had announced that it waits for readers. A reader that dies leaves
 //! its count in its cell; the writer that waits for it asks after each slice who still lives, and clears
 //! the cells of the dead. Readers poison nothing.
 
@@ -26,7 +26,7 @@ use super::slice::Slice;
 use super::word::{LockWord, MARK, POISON, Taken, TimedOut, WAITERS};
 use crate::owner::{self, OWNER_BITS, Owner};
 use crate::primitive::Deadline;
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 
 #[repr(C)]
 pub(super) struct RwWord {
@@ -47,7 +47,13 @@ impl RwWord {
     #[inline]
     pub(super) fn try_enter(&self) -> Option<(Owner, Taken)> {
         let me = owner::me();
-        self.readers.enter(me);
+        // Not to be counted even for a moment while a writer waits for the count to fall.
+        if self.word.word.load(Relaxed) & OWNER_BITS != 0 {
+            return None;
+        }
+        if !self.readers.enter(me) {
+            return None;
+        }
         let word = self.word.word.load(SeqCst);
         if word & OWNER_BITS == 0 {
             return Some((me, Taken { is_poisoned: word & POISON != 0 }));
@@ -64,14 +70,20 @@ impl RwWord {
             if let Some(entered) = self.try_enter() {
                 return Ok(entered);
             }
-            let word = self.word.word.load(Relaxed);
-            if word & OWNER_BITS == 0 || slice.is_over() && self.word.bury(word) {
+            let word = self.word.word.load(Acquire);
+            let is_free = word & OWNER_BITS == 0;
+            let is_over = slice.is_over();
+            let is_full = self.readers.is_full(owner::me());
+            if is_free && !is_full || is_over && !is_free && self.word.bury(word) {
                 continue;
             }
             if slice.is_late() {
                 return Err(TimedOut);
             }
-            if self.word.announce(word) {
+            if is_full {
+                // Nobody tells when one of this process's 4,095 leaves.
+                slice.sleep(&self.word.word, word);
+            } else if self.word.announce(word) {
                 slice.sleep(&self.word.word, word | WAITERS);
             }
         }
@@ -138,7 +150,7 @@ impl RwWord {
     /// The writer becomes a reader.
     pub(super) fn downgrade(&self) -> Owner {
         let me = owner::me();
-        self.readers.enter(me);
+        self.readers.enter_alone(me);
         self.word.release_to_all();
         me
     }

@@ -164,7 +164,7 @@ impl<const N: usize> Semaphore<N> {
     fn take_free(&self, me: Owner) -> Option<Permit<'_, N>> {
         let is_taken = |word: &AtomicU32| {
             word.load(Relaxed) == FREE
-                && word.compare_exchange(FREE, me.to_word(), Acquire, Relaxed).is_ok()
+                && word.compare_exchange(FREE, me.to_word(), AcqRel, Relaxed).is_ok()
         };
         let index = self.permits.iter().position(is_taken)?;
         Some(self.permit(index, me, false))

@@ -85,7 +85,7 @@ impl LockWord {
     pub(super) fn try_take_any(&self) -> Option<Taken> {
         let me = owner::me();
         loop {
-            let word = self.word.load(Relaxed);
+            let word = self.word.load(Acquire);
             match Owner::from_word(word) {
                 None => {
                     if let Some(taken) = self.exchange(word, me, 0) {
@@ -111,7 +111,8 @@ impl LockWord {
         let mut slept = 0;
         let mut slice = Slice::new(deadline);
         loop {
-            let word = self.word.load(Relaxed);
+            // Acquire: who holds it had told its registry who it is before it took the word.
+            let word = self.word.load(Acquire);
             let Some(holder) = Owner::from_word(word) else {
                 match self.exchange(word, me, slept) {
                     Some(taken) => return Ok(taken),
@@ -235,7 +236,7 @@ impl LockWord {
 
     /// Releases the word if its owner is dead; true if it is free now or has changed.
     pub(super) fn bury_if_dead(&self) -> bool {
-        self.bury(self.word.load(Relaxed))
+        self.bury(self.word.load(Acquire))
     }
 
     /// The holder has touched nothing yet, or begins to.
@@ -250,6 +251,10 @@ impl LockWord {
     /// The holder gives up on what it protects.
     #[cold]
     pub(super) fn poison(&self) {
+        // In the child of a fork it is still the parent's.
+        if !self.holder().is_some_and(Owner::is_me) {
+            return;
+        }
         self.poisoned_by.store(std::process::id(), Relaxed);
         self.word.fetch_or(POISON, Relaxed);
     }

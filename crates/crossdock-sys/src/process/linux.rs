@@ -121,14 +121,19 @@ fn begin(id: &ProcessId) -> State {
         inode == id.pidfd_inode
     } else {
         match start_ticks(&id.pid.to_string()) {
-            Ok(ticks) => ticks == id.start_ticks,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-            // Not being able to look says nothing about the process, either.
-            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => false,
-            Err(_) => return State::Hidden,
+            Ok(ticks) if is_proc_ours() => ticks == id.start_ticks,
+            // Not being able to look says nothing about the process, either: this `/proc` may be another
+            // namespace's, or show other processes to their users only. Its end is for the next look.
+            _ => return State::Hidden,
         }
     };
     if is_same { State::Visible(pidfd) } else { State::Gone }
+}
+
+/// Whether `/proc` shows the processes of this pid namespace.
+fn is_proc_ours() -> bool {
+    std::fs::read_link("/proc/self")
+        .is_ok_and(|link| link.as_os_str() == std::process::id().to_string().as_str())
 }
 
 /// The inode of a pidfd where pidfs gives each process its own, else 0.

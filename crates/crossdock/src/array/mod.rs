@@ -14,13 +14,18 @@ pub use shared::Array;
 pub use unique::ArrayMut;
 
 use crate::error::{Error, Result};
-use crossdock_core::element::Element;
+use crossdock_core::element::{DType, Item};
 use std::ptr::NonNull;
 
 /// The number of elements of a shape, checked.
 #[cfg(feature = "npy")]
 pub(crate) fn check_shape(extents: &[usize], size: usize) -> Result<usize> {
     shape::Shape::new(extents, size).map(shape::Shape::elements)
+}
+
+/// What elements are called: `u64` or `Atomic<u64>`.
+fn item_name(dtype: DType, is_atomic: bool) -> String {
+    if is_atomic { format!("Atomic<{dtype}>") } else { dtype.to_string() }
 }
 
 /// The address `bytes` further on.
@@ -40,14 +45,10 @@ fn zero(first: NonNull<u8>, bytes: usize) {
 }
 
 /// Looks at elements that came from another process, if not all bytes are values of their type.
-fn check_values<T: Element>(first: NonNull<u8>, elements: usize) -> Result<()> {
-    if !T::IS_CHECKED {
-        return Ok(());
-    }
+fn check_values<T: Item>(first: NonNull<u8>, elements: usize) -> Result<()> {
     // SAFETY: by invariant 1 of `Raw` the elements are mapped and aligned, by invariant 2 nobody writes
-    // them; the `Bits` of a type are plain bytes of the same layout.
-    let bits = unsafe { std::slice::from_raw_parts(first.cast::<T::Bits>().as_ptr(), elements) };
-    if bits.iter().all(T::is_valid_bit_pattern) {
+    // them unless they are atomic.
+    if unsafe { T::are_values(first.cast(), elements) } {
         return Ok(());
     }
     let why = format!("some bytes are no {}", T::DTYPE);

@@ -1,10 +1,12 @@
-//! Arrays under a name: complete and unchanging from the moment the name appears.
+//! Arrays under a name: complete from the moment the name appears, and unchanging unless their elements are
+//! atomic.
 
+use super::item_name;
 use super::shape::{Order, Shape};
 use crate::error::{Error, ErrorKind, Result};
 use crate::named::{Draft, Named, Share, reclaim};
 use crate::namespace::{Namespace, check_name, retry};
-use crossdock_core::element::{DType, Element};
+use crossdock_core::element::Item;
 use crossdock_core::header::{HEADER_BYTES, Header, Kind};
 use crossdock_sys::map::{Access, Mapping};
 use std::fs::File;
@@ -19,7 +21,7 @@ pub(crate) struct NamedArray {
 
 impl NamedArray {
     /// Makes an array, has `fill` write its elements, and gives it its name.
-    pub(super) fn create<T: Element>(
+    pub(super) fn create<T: Item>(
         name: &str,
         shape: Shape,
         order: Order,
@@ -36,6 +38,7 @@ impl NamedArray {
             let bytes = (elements * size_of::<T>()) as u64;
             let mut header = Header::new(Kind::Array, bytes, HEADER_BYTES as u64);
             header.dtype = Some(T::DTYPE);
+            header.is_atomic = T::IS_ATOMIC;
             header.ndim = shape.ndim();
             header.shape = shape.to_words();
             header.is_fortran = order == Order::F;
@@ -49,21 +52,22 @@ impl NamedArray {
         })
     }
 
-    /// Opens an array, to read with others or to write alone.
-    pub(super) fn open(name: &str, dtype: DType, is_alone: bool) -> Result<Self> {
+    /// Opens an array, with others or to write alone. Atomic elements are mapped to be written.
+    pub(super) fn open<T: Item>(name: &str, is_alone: bool) -> Result<Self> {
         check_name(name)?;
         let namespace = Namespace::current()?;
-        let share = if is_alone { Share::Exclusive } else { Share::Read };
+        let (share, access) = match (is_alone, T::IS_ATOMIC) {
+            (true, _) => (Share::Exclusive, Access::ReadWrite),
+            (false, true) => (Share::Write, Access::ReadWrite),
+            (false, false) => (Share::Read, Access::ReadOnly),
+        };
         let named = Named::open(&namespace, None, name, share)?;
         if named.header.kind != Kind::Array {
             return Err(crate::block::wrong_kind(name, named.header.kind, "array"));
         }
-        if named.header.dtype != Some(dtype) {
-            let found = named.header.dtype.map_or("nothing", DType::name);
-            let text = format!("cannot open array {name:?} of {dtype}: its elements are {found}");
-            return Err(Error::new(ErrorKind::WrongType, text).named(name));
+        if (named.header.dtype, named.header.is_atomic) != (Some(T::DTYPE), T::IS_ATOMIC) {
+            return Err(wrong_type::<T>(name, &named.header));
         }
-        let access = if is_alone { Access::ReadWrite } else { Access::ReadOnly };
         let map = map(named.file(), &named.header, access, name)?;
         Ok(Self { named, map })
     }
@@ -83,6 +87,17 @@ impl NamedArray {
     pub(super) fn persist(&self) -> Result<()> {
         self.named.persist()
     }
+}
+
+#[cold]
+fn wrong_type<T: Item>(name: &str, header: &Header) -> Error {
+    let wanted = item_name(T::DTYPE, T::IS_ATOMIC);
+    let found =
+        header.dtype.map_or("nothing".to_owned(), |dtype| item_name(dtype, header.is_atomic));
+    let text = format!(
+        "cannot open array {name:?} of {wanted}: its elements are {found} (open it as what it was made as)"
+    );
+    Error::new(ErrorKind::WrongType, text).named(name)
 }
 
 fn map(file: &File, header: &Header, access: Access, name: &str) -> Result<Mapping> {

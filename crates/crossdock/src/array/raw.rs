@@ -6,7 +6,7 @@ use crate::arena::lease::Lease;
 use crate::channel::core::Received;
 use crate::error::{Error, ErrorKind, Result};
 use crate::member::Member;
-use crossdock_core::element::Element;
+use crossdock_core::element::{Element, Item};
 use crossdock_core::ticket::Ticket;
 use crossdock_sys::map::Access;
 use std::ptr::NonNull;
@@ -20,7 +20,7 @@ use std::sync::atomic::Ordering;
 /// 1. The `elements` elements from `first` are inside memory that `backing` keeps mapped, and
 ///    `first` is aligned for them.
 /// 2. While an `ArrayMut` has them, no other handle in any process reaches any of these elements.
-///    While an `Array` has them, nobody writes them.
+///    While an `Array` has them, nobody writes them, except by atomic operations if they are atomic.
 /// 3. The bytes are values of the element type.
 #[derive(Debug, Clone)]
 pub(crate) struct Raw {
@@ -80,7 +80,7 @@ impl Raw {
     }
 
     /// The array under a name.
-    pub(super) fn of_named<T: Element>(named: NamedArray) -> Result<Self> {
+    pub(super) fn of_named<T: Item>(named: NamedArray) -> Result<Self> {
         let header = named.header();
         let shape = Shape::from_words(&header.shape, header.ndim, size_of::<T>())?;
         let order = if header.is_fortran { Order::F } else { Order::C };
@@ -178,7 +178,7 @@ impl Raw {
     /// The rows `start..end` of the slowest axis as a further handle on the same memory.
     ///
     /// The caller has checked `start <= end <=` the extent of that axis, and sees to invariant 2.
-    pub(super) fn rows<T: Element>(&self, start: usize, end: usize) -> Self {
+    pub(super) fn rows<T: Item>(&self, start: usize, end: usize) -> Self {
         let axis = self.shape.slow_axis(self.order);
         let extent = self.shape.as_slice()[axis];
         let row = self.elements.checked_div(extent).unwrap_or(0) * size_of::<T>();

@@ -5,7 +5,7 @@ use super::raw::Raw;
 use super::shape::{IntoShape, Order, Shape};
 use super::unique::ArrayMut;
 use crate::error::{Error, ErrorKind, Result};
-use crossdock_core::element::{DType, Element};
+use crossdock_core::element::{DType, Element, Item};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Bound, Deref, RangeBounds};
@@ -16,6 +16,9 @@ use std::ptr::NonNull;
 ///
 /// Cloning and [`slice`](Self::slice) copy no element. The memory lives until the last handle in the last
 /// process goes.
+///
+/// An array under a name can have [`Atomic`](crate::Atomic) elements: these everybody who has opened it may
+/// change at any time. It cannot be sent through a channel; the other process opens it by its name.
 ///
 /// # Examples
 ///
@@ -31,26 +34,30 @@ use std::ptr::NonNull;
 /// assert_eq!(top.iter().sum::<f32>(), 3.0);
 /// # Ok::<(), crossdock::Error>(())
 /// ```
-#[derive(Clone)]
-pub struct Array<T: Element> {
+///
+/// A histogram that several processes fill:
+///
+/// ```
+/// use crossdock::{Array, Atomic};
+/// use std::sync::atomic::Ordering::Relaxed;
+///
+/// let hits = Array::create("hits-docs", 256, |_| Atomic::new(0_u64))?; // process A
+/// let same = Array::<Atomic<u64>>::open("hits-docs")?; // process B
+/// same[17].fetch_add(1, Relaxed);
+/// assert_eq!(hits.iter().map(|hits| hits.load(Relaxed)).sum::<u64>(), 1);
+/// # Ok::<(), crossdock::Error>(())
+/// ```
+pub struct Array<T: Item> {
     raw: Raw,
     elements: PhantomData<T>,
 }
 
-// SAFETY: the elements are `Send + Sync`, and by invariant 2 of `Raw` they are only read.
-unsafe impl<T: Element> Send for Array<T> {}
+// SAFETY: the elements are `Send + Sync`, and by invariant 2 of `Raw` they are only read or atomic.
+unsafe impl<T: Item> Send for Array<T> {}
 // SAFETY: as for `Send`.
-unsafe impl<T: Element> Sync for Array<T> {}
+unsafe impl<T: Item> Sync for Array<T> {}
 
 impl<T: Element> Array<T> {
-    pub(crate) fn from_raw(raw: Raw) -> Self {
-        Self { raw, elements: PhantomData }
-    }
-
-    pub(crate) fn into_raw(self) -> Raw {
-        self.raw
-    }
-
     /// An array of zeroes.
     ///
     /// # Errors
@@ -76,6 +83,25 @@ impl<T: Element> Array<T> {
     /// As [`ArrayMut::uninit`].
     pub fn from_slice(values: &[T]) -> Result<Self> {
         ArrayMut::from_slice(values).map(ArrayMut::freeze)
+    }
+
+    /// The array as a unique one, if this handle is the only one in any process.
+    ///
+    /// # Errors
+    ///
+    /// The array itself, if others have it too, or if it has a name.
+    pub fn try_into_mut(mut self) -> Result<ArrayMut<T>, Self> {
+        if self.raw.try_make_unique::<T>() { Ok(ArrayMut::from_raw(self.raw)) } else { Err(self) }
+    }
+}
+
+impl<T: Item> Array<T> {
+    pub(crate) fn from_raw(raw: Raw) -> Self {
+        Self { raw, elements: PhantomData }
+    }
+
+    pub(crate) fn into_raw(self) -> Raw {
+        self.raw
     }
 
     /// Makes an array under a new name, whose element number `i`, in memory order, is `value(i)`.
@@ -118,20 +144,20 @@ impl<T: Element> Array<T> {
         let shape = Shape::new(shape.extents(), size_of::<T>())?;
         let named = NamedArray::create::<T>(name, shape, order, |first: NonNull<u8>, elements| {
             // SAFETY: the file has just been made with these bytes, zeroed, which are values of every
-            // element type; it is mapped and has no name yet, so nobody else reaches it.
+            // item type; it is mapped and has no name yet, so nobody else reaches it.
             fill(unsafe { std::slice::from_raw_parts_mut(first.cast::<T>().as_ptr(), elements) });
         })?;
         Raw::of_named::<T>(named).map(Self::from_raw)
     }
 
-    /// Opens an array by name, to read.
+    /// Opens an array by name.
     ///
     /// # Errors
     ///
-    /// `NotFound`, `WrongKind`, `WrongType`, `WrongVersion`, `Corrupt`; `Busy` while one process has it
-    /// open alone ([`ArrayMut::open`]).
+    /// `NotFound`, `WrongKind`, `WrongVersion`, `Corrupt`; `WrongType` when its elements are others, or are
+    /// atomic on one side only; `Busy` while one process has it open alone ([`ArrayMut::open`]).
     pub fn open(name: &str) -> Result<Self> {
-        Raw::of_named::<T>(NamedArray::open(name, T::DTYPE, false)?).map(Self::from_raw)
+        Raw::of_named::<T>(NamedArray::open::<T>(name, false)?).map(Self::from_raw)
     }
 
     /// Removes a name at once. Those who have the array open keep it.
@@ -165,15 +191,6 @@ impl<T: Element> Array<T> {
         self.raw.name()
     }
 
-    /// The array as a unique one, if this handle is the only one in any process.
-    ///
-    /// # Errors
-    ///
-    /// The array itself, if others have it too, or if it has a name.
-    pub fn try_into_mut(mut self) -> Result<ArrayMut<T>, Self> {
-        if self.raw.try_make_unique::<T>() { Ok(ArrayMut::from_raw(self.raw)) } else { Err(self) }
-    }
-
     /// Extents, axis by axis.
     #[must_use]
     pub fn shape(&self) -> &[usize] {
@@ -192,7 +209,7 @@ impl<T: Element> Array<T> {
         self.raw.order()
     }
 
-    /// Element type.
+    /// Element type; of an atomic element, the type of the number in it.
     #[must_use]
     pub fn dtype(&self) -> DType {
         T::DTYPE
@@ -229,19 +246,25 @@ impl<T: Element> Array<T> {
     }
 }
 
-impl<T: Element> Deref for Array<T> {
+impl<T: Item> Clone for Array<T> {
+    fn clone(&self) -> Self {
+        Self::from_raw(self.raw.clone())
+    }
+}
+
+impl<T: Item> Deref for Array<T> {
     type Target = [T];
 
     #[inline]
     fn deref(&self) -> &[T] {
         let first = self.raw.first().cast::<T>().as_ptr();
         // SAFETY: by the invariants of `Raw` the elements are mapped, aligned, values of `T`, and nobody
-        // writes them while this handle lives.
+        // writes them while this handle lives, unless they are atomic.
         unsafe { std::slice::from_raw_parts(first, self.raw.len()) }
     }
 }
 
-impl<T: Element> AsRef<[T]> for Array<T> {
+impl<T: Item> AsRef<[T]> for Array<T> {
     fn as_ref(&self) -> &[T] {
         self
     }
@@ -259,7 +282,7 @@ impl<T: Element> PartialEq for Array<T> {
     }
 }
 
-impl<T: Element> fmt::Debug for Array<T> {
+impl<T: Item> fmt::Debug for Array<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         debug(f, "Array", self, self.shape(), self.name())
     }
@@ -281,7 +304,7 @@ pub(super) fn bounds(range: &impl RangeBounds<usize>, extent: usize) -> (usize, 
     (start, end)
 }
 
-pub(super) fn reshaped<T: Element>(now: &Shape, extents: &[usize]) -> Result<Shape> {
+pub(super) fn reshaped<T: Item>(now: &Shape, extents: &[usize]) -> Result<Shape> {
     let shape = Shape::new(extents, size_of::<T>())?;
     if shape.elements() == now.elements() {
         return Ok(shape);
@@ -290,7 +313,7 @@ pub(super) fn reshaped<T: Element>(now: &Shape, extents: &[usize]) -> Result<Sha
     Err(Error::new(ErrorKind::InvalidArgument, text))
 }
 
-pub(super) fn debug<T: Element>(
+pub(super) fn debug<T: Item>(
     f: &mut fmt::Formatter<'_>,
     what: &str,
     elements: &[T],
@@ -298,7 +321,7 @@ pub(super) fn debug<T: Element>(
     name: Option<&str>,
 ) -> fmt::Result {
     const SHOWN: usize = 6;
-    write!(f, "{what}<{}>{shape:?}", T::DTYPE)?;
+    write!(f, "{what}<{}>{shape:?}", super::item_name(T::DTYPE, T::IS_ATOMIC))?;
     if let Some(name) = name {
         write!(f, " {name:?}")?;
     }

@@ -135,7 +135,7 @@ impl<T: Element> ArrayMut<T> {
     /// # Ok::<(), crossdock::Error>(())
     /// ```
     pub fn open(name: &str) -> Result<Self> {
-        Raw::of_named::<T>(NamedArray::open(name, T::DTYPE, true)?).map(Self::from_raw)
+        Raw::of_named::<T>(NamedArray::open::<T>(name, true)?).map(Self::from_raw)
     }
 
     /// Ends writing: from now on the array can be cloned and read by many.

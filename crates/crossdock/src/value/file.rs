@@ -62,6 +62,7 @@ impl ValueFile {
         write: &mut dyn FnMut(NonNull<u8>),
     ) -> Result<Self> {
         let member = Member::current()?;
+        member.share_unnamed();
         let header = header("(anonymous)", wanted, items)?;
         let cannot = |error| Error::os("cannot create an anonymous value", error);
         let file = file::anonymous("crossdock-value").map_err(cannot)?;
@@ -85,19 +86,21 @@ impl ValueFile {
         if header.kind != Kind::Value {
             return Err(crate::block::wrong_kind(name, header.kind, "value"));
         }
-        if header.type_hash != wanted.layout.hash() {
+        let items = usize::try_from(header.items).unwrap_or(usize::MAX);
+        let bytes = (wanted.bytes)(items).unwrap_or(usize::MAX);
+        // The size is not in the hash of a type that describes itself by its name only.
+        if header.type_hash != wanted.layout.hash() || bytes as u64 != header.len {
             let found = read_text(named.file(), header);
             let text = format!(
-                "cannot open value {name:?} as {}: it holds {found} (both programs must define the type \
-                 alike)",
-                wanted.layout.text()
+                "cannot open value {name:?} as {} of {bytes} bytes: it holds {found} of {} bytes (both \
+                 programs must define the type alike)",
+                wanted.layout.text(),
+                header.len
             );
             return Err(Error::new(ErrorKind::WrongType, text).named(name));
         }
-        let items = usize::try_from(header.items).unwrap_or(usize::MAX);
-        let bytes = (wanted.bytes)(items).map(|bytes| bytes as u64);
-        if bytes != Some(header.len) || header.data_offset % wanted.alignment as u64 != 0 {
-            return Err(Error::corrupt(format_args!("value {name:?}"), "its size").named(name));
+        if !header.data_offset.is_multiple_of(wanted.alignment as u64) {
+            return Err(Error::corrupt(format_args!("value {name:?}"), "its place").named(name));
         }
         let map = map(named.file(), header, name)?;
         let data_offset = header.data_offset as usize;

@@ -7,6 +7,7 @@ mod place;
 pub use place::{Place, Slice};
 
 use crate::error::{ErrorKind, Result};
+use crate::member::Member;
 use crossdock_core::header::Kind;
 use crossdock_core::shm_safe::{ShmSafe, TypeLayout};
 use file::{ValueFile, Wanted};
@@ -169,6 +170,7 @@ impl<T: ?Sized + Place> Value<T> {
     /// `NotFound`; `WrongKind` when the name is not a value's.
     pub fn unlink(name: &str) -> Result<()> {
         crate::namespace::check_name(name)?;
+        Member::lose_a_name();
         crate::registry::unlink(name, Some(Kind::Value))
     }
 

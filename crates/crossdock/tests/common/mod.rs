@@ -42,7 +42,19 @@ impl Lab {
     }
 
     pub(crate) fn start_with(&self, role: &str, env: &[(&str, &str)]) -> Actor {
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        self.start_command(Command::new(std::env::current_exe().unwrap()), role, env)
+    }
+
+    /// Starts it as the last arguments of another command, such as `["unshare", "--pid"]`.
+    pub(crate) fn start_through(&self, wrapper: &[String], role: &str) -> Actor {
+        let Some((program, arguments)) = wrapper.split_first() else { return self.start(role) };
+        let mut command = Command::new(program);
+        command.args(arguments).arg(std::env::current_exe().unwrap());
+        self.start_command(command, role, &[])
+    }
+
+    fn start_command(&self, mut command: Command, role: &str, env: &[(&str, &str)]) -> Actor {
+        let mut child = command
             .args(["--exact", role, "--nocapture", "--test-threads", "1"])
             .env(ROLE, role)
             .env("CROSSDOCK_DIR", &self.dir)
@@ -109,6 +121,11 @@ impl Actor {
 
     pub(crate) fn expect(&mut self, wanted: &str) {
         assert_eq!(self.hear(), wanted, "{} says something else", self.role);
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Ends it as `kill -9` does.
