@@ -12,6 +12,9 @@
 //! | [`party`] | who can hold memory: processes and channels, 336 in all |
 //! | [`chunk`] | one piece of an arena and the bitmap of those who hold it |
 //! | [`ring`] | a bounded many-to-many queue of fixed-size slots, repairable after a death anywhere |
+//! | [`owner`] | a process as the owner of a lock |
+//! | [`sync`] | locks and meeting points that outlive whoever holds them |
+//! | [`atomic`], [`shm_safe`] | numbers that many change; what may lie in shared memory |
 //! | [`signal`] | a word to sleep on until something has changed |
 //! | [`ticket`] | what travels through a ring for an array |
 //! | [`memory`] | a stretch of mapped memory as checked records |

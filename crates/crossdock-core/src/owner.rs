@@ -35,6 +35,8 @@ pub struct Owner(u32);
 impl Owner {
     /// Whoever is no party.
     pub(crate) const STRANGER: Self = Self(PARTIES_MAX as u32 + 1);
+    /// Nobody: what no correct process can have written.
+    pub(crate) const WILD: Self = Self(PLACE_MASK);
 
     /// The owner that a party is.
     #[must_use]
@@ -125,6 +127,11 @@ pub fn set(owner: Option<Owner>) {
     primitive::set_identity(owner.map_or(0, Owner::to_word));
 }
 
+/// Whether this process knows who it is, so that it can lock without asking first.
+pub(crate) fn is_known() -> bool {
+    primitive::identity() != 0 || REGISTRY.get().is_none()
+}
+
 /// Who this process is.
 #[inline]
 pub(crate) fn me() -> Owner {
@@ -155,7 +162,7 @@ pub(crate) fn is_dead(owner: Owner) -> bool {
     match owner.index() {
         // No correct process can have written this.
         None => true,
-        Some(PARTIES_MAX) => false,
+        Some(PARTIES_MAX) => owner != Owner::STRANGER,
         Some(_) => primitive::is_dead(owner, REGISTRY.get().copied()),
     }
 }

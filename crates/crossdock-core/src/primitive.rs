@@ -7,7 +7,7 @@ mod real {
     pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, fence};
 
     pub(crate) use crossdock_sys::clock::Deadline;
-    pub(crate) use crossdock_sys::cpu::allowed_cpus;
+    pub(crate) use crossdock_sys::cpu::online_cpus;
     pub(crate) use crossdock_sys::wait::{wait, wake_all, wake_one};
 
     use crate::owner::{Owner, Registry};

@@ -1,6 +1,6 @@
 //! The processors: how many this process may use (spinning pays only with more than one), and hints
 //! about which cache lines will be needed.
-#![allow(unsafe_code, reason = "cache hints are intrinsics")]
+#![allow(unsafe_code, reason = "cache hints are intrinsics, sysconf is a C interface")]
 
 use std::sync::OnceLock;
 
@@ -10,6 +10,19 @@ pub fn allowed_cpus() -> usize {
     *CPUS.get_or_init(|| {
         rustix::thread::sched_getaffinity(None)
             .map_or(1, |set| usize::try_from(set.count()).unwrap_or(1).max(1))
+    })
+}
+
+/// The number of processors of the machine that are on, at least 1; read once.
+///
+/// For who waits for another process, which may be bound to another processor than this thread.
+#[doc(alias = "sysconf")]
+pub fn online_cpus() -> usize {
+    static CPUS: OnceLock<usize> = OnceLock::new();
+    *CPUS.get_or_init(|| {
+        // SAFETY: a query without arguments of the caller's.
+        let count = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) };
+        usize::try_from(count).unwrap_or(1).max(1)
     })
 }
 

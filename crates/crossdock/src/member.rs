@@ -63,7 +63,7 @@ impl Member {
 
     /// The membership that this process or its parent last had.
     #[inline]
-    fn known() -> Option<&'static Self> {
+    pub(crate) fn known() -> Option<&'static Self> {
         // SAFETY: the pointer is null or was leaked by `join_once`, so what it leads to lives for ever
         // and is only ever shared.
         unsafe { CURRENT.load(Ordering::Acquire).as_ref() }

@@ -36,7 +36,8 @@ impl Registry for Owners {
 
     fn pid(&self, owner: Owner) -> Option<u32> {
         let party = party(owner)?;
-        let (epoch, state) = Member::current().ok()?.state_of(party);
+        // For people: nothing is joined for it.
+        let (epoch, state) = Member::known().filter(|member| member.is_ours())?.state_of(party);
         match state {
             State::Process(id) if Owner::of(PartyId { party, epoch }) == owner => Some(id.pid),
             _ => None,

@@ -27,8 +27,8 @@ use std::ptr::NonNull;
 /// The name of the file; a user's name cannot begin with a dot.
 pub(crate) const PARTIES_NAME: &str = ".parties";
 
-/// Nanoseconds to the ticks at which a new table begins its epochs: 2^20, about a millisecond.
-const EPOCH_CLOCK_SHIFT: u32 = 20;
+/// Nanoseconds to the ticks at which a new table begins its epochs: 2^10, about a microsecond.
+const EPOCH_CLOCK_SHIFT: u32 = 10;
 
 /// Where the tokens begin, one byte a row: far beyond the end of the file, so that they are in nobody's way.
 const TOKENS_OFFSET: u64 = 1 << 32;
@@ -56,7 +56,7 @@ impl Parties {
         header.flags = PERSISTENT;
         let draft = Draft::new(namespace, "the table of parties", header, 0o600)?;
         let parties = Self::map(draft.file, &draft.header)?;
-        // A millisecond of the clock is more than a row needs to be given out once, so the epochs of this
+        // A microsecond of the clock is less than a row needs to be given out once, so the epochs of this
         // table are later than all of a table that was there before.
         let first = clock::now_ns() >> EPOCH_CLOCK_SHIFT;
         parties.records.iter().for_each(|record| record.begin_epochs(first));

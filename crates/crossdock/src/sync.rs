@@ -34,7 +34,7 @@ pub use crossdock_core::sync::{
 };
 
 #[cfg(feature = "lock_api")]
-pub use crossdock_core::sync::{RawMutex, RawRwLock};
+pub use crossdock_core::sync::{Held, RawMutex, RawRwLock};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::member::Member;

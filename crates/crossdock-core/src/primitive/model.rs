@@ -120,7 +120,7 @@ impl Deadline {
 }
 
 /// One: nobody spins in a model.
-pub(crate) fn allowed_cpus() -> usize {
+pub(crate) fn online_cpus() -> usize {
     1
 }
 

@@ -144,6 +144,7 @@ impl<const N: usize> Barrier<N> {
     /// When there are none, or more than `N`.
     #[must_use]
     pub fn with_room(participants: usize) -> Self {
+        const { assert!(N > 0, "a barrier has room for one participant at least") };
         assert!(
             participants > 0 && participants <= N,
             "a Barrier<{N}> cannot have {participants} participants"
@@ -258,7 +259,7 @@ impl<const N: usize> Barrier<N> {
     /// The places that are used.
     fn places(&self) -> &[AtomicU64] {
         let participants = self.participants.load(Relaxed) as usize;
-        &self.places[..participants.clamp(1, N)]
+        &self.places[..participants.clamp(1, N.max(1)).min(N)]
     }
 
     /// Participants that are here.
@@ -336,7 +337,8 @@ impl<const N: usize> Barrier<N> {
         }
     }
 
-    /// Makes the barrier as new. Those who wait get [`BarrierError::Broken`].
+    /// Makes the barrier as new. Those who wait, or have not yet looked after waiting, get
+    /// [`BarrierError::Broken`].
     pub fn reset(&self) {
         self.abort();
         let state = self.state.load(Acquire);

@@ -1,7 +1,7 @@
 //! Locks and meeting points that live in shared memory and outlive whoever holds them.
 //!
 //! Every type is `#[repr(C)]`, works at any address, in any number of processes and threads, as a value of
-//! its own or as a field of another; all zeroes are its initial state unless it says otherwise.
+//! its own or as a field of another; all zeroes are its initial state (of a [`Barrier`]: for one participant).
 //!
 //! | module | what it is |
 //! |---|---|
@@ -40,7 +40,7 @@ pub use mutex::{Mutex, MutexGuard};
 pub use once::{Once, OnceState};
 pub use poison::{LockResult, LockTimeoutError, PoisonError, TryLockError};
 #[cfg(all(feature = "lock_api", not(loom)))]
-pub use raw::{RawMutex, RawRwLock};
+pub use raw::{Held, RawMutex, RawRwLock};
 pub use reentrant::{ReentrantMutex, ReentrantMutexGuard};
 pub use rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use semaphore::{Permit, Semaphore, TooManyPermits};

@@ -17,6 +17,7 @@ use std::cell::UnsafeCell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::thread;
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ use std::time::Duration;
 /// * It is poisoned by the *death* of the process that holds it, as it is by a panic.
 /// * There is [`lock_timeout`](Self::lock_timeout).
 /// * It is 8 bytes and the value.
-/// * A fork does not copy the ownership: what a guard does in the child of a fork is nothing.
+/// * A fork does not copy the ownership: dropping a guard in the child does nothing. Do not use it there.
 ///
 /// A thread that locks it twice waits for ever; see [`ReentrantMutex`](super::ReentrantMutex).
 ///
@@ -93,8 +94,8 @@ impl<T: ?Sized> Mutex<T> {
     #[doc(alias = "pthread_mutex_lock")]
     pub fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
         match self.word.try_take() {
-            Ok(()) => Ok(MutexGuard::new(self)),
-            Err(_) => self.lock_slow(),
+            Some(taken) => Ok(MutexGuard::new(self, taken)),
+            None => self.lock_slow(),
         }
     }
 
@@ -114,8 +115,8 @@ impl<T: ?Sized> Mutex<T> {
     #[inline]
     #[doc(alias = "pthread_mutex_trylock")]
     pub fn try_lock(&self) -> Result<MutexGuard<'_, T>, TryLockError<MutexGuard<'_, T>>> {
-        if self.word.try_take().is_ok() {
-            return Ok(MutexGuard::new(self));
+        if let Some(taken) = self.word.try_take() {
+            return Ok(MutexGuard::new(self, taken));
         }
         match self.word.try_take_any() {
             Some(taken) => self.guard(taken).map_err(TryLockError::Poisoned),
@@ -134,8 +135,8 @@ impl<T: ?Sized> Mutex<T> {
         &self,
         timeout: Duration,
     ) -> Result<MutexGuard<'_, T>, LockTimeoutError<MutexGuard<'_, T>>> {
-        if self.word.try_take().is_ok() {
-            return Ok(MutexGuard::new(self));
+        if let Some(taken) = self.word.try_take() {
+            return Ok(MutexGuard::new(self, taken));
         }
         match self.word.take(Some(Deadline::after(timeout))) {
             Ok(taken) => self.guard(taken).map_err(LockTimeoutError::Poisoned),
@@ -144,7 +145,7 @@ impl<T: ?Sized> Mutex<T> {
     }
 
     fn guard(&self, taken: Taken) -> LockResult<MutexGuard<'_, T>> {
-        let guard = MutexGuard::new(self);
+        let guard = MutexGuard::new(self, taken);
         if taken.is_poisoned {
             Err(PoisonError::new(guard, self.word.poisoned_by()))
         } else {
@@ -196,13 +197,17 @@ impl<T: ?Sized> Mutex<T> {
 impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Mutex");
-        match self.word.try_take() {
-            Ok(()) => shown.field("value", &&*MutexGuard::new(self)),
-            Err(_) => shown.field("owner_pid", &self.owner_pid()),
+        match owner::is_known().then(|| self.word.try_take()).flatten() {
+            Some(taken) => shown.field("value", &&*MutexGuard::new(self, taken)),
+            None => shown.field("owner_pid", &self.owner_pid()),
         };
         shown.field("is_poisoned", &self.is_poisoned()).finish_non_exhaustive()
     }
 }
+
+// As std's: a panic under the guard poisons, so nobody is surprised by what it left.
+impl<T: ?Sized> UnwindSafe for Mutex<T> {}
+impl<T: ?Sized> RefUnwindSafe for Mutex<T> {}
 
 impl<T: Default> Default for Mutex<T> {
     fn default() -> Self {
@@ -220,6 +225,7 @@ impl<T> From<T> for Mutex<T> {
 #[must_use = "the lock is released when the guard is dropped"]
 pub struct MutexGuard<'a, T: ?Sized> {
     mutex: &'a Mutex<T>,
+    taken: Taken,
     was_panicking: bool,
     /// The lock belongs to the thread that took it, as every lock that knows its owner.
     not_send: PhantomData<*const ()>,
@@ -231,8 +237,8 @@ unsafe impl<T: ?Sized + Sync> Sync for MutexGuard<'_, T> {}
 impl<'a, T: ?Sized> MutexGuard<'a, T> {
     /// The caller has taken the word.
     #[inline]
-    fn new(mutex: &'a Mutex<T>) -> Self {
-        Self { mutex, was_panicking: thread::panicking(), not_send: PhantomData }
+    fn new(mutex: &'a Mutex<T>, taken: Taken) -> Self {
+        Self { mutex, taken, was_panicking: thread::panicking(), not_send: PhantomData }
     }
 
     /// The mutex that this guard holds.
@@ -272,9 +278,9 @@ impl<T: ?Sized> Drop for MutexGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
         if !self.was_panicking && thread::panicking() {
-            self.mutex.word.poison();
+            self.mutex.word.poison(&mut self.taken);
         }
-        self.mutex.word.release();
+        self.mutex.word.release(self.taken);
     }
 }
 

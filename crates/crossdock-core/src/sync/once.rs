@@ -31,7 +31,7 @@ use std::time::Duration;
 
 /// Something that one thread of one process does, and everybody else waits for.
 ///
-/// All zeroes are one that has not begun.
+/// All zeroes are one that has not begun. A closure that calls the same `Once` waits for itself, for ever.
 ///
 /// # Examples
 ///
@@ -265,7 +265,7 @@ impl Drop for Finish<'_> {
             return;
         }
         if self.outcome == POISON {
-            self.word.poison();
+            self.word.poisoned();
         }
         if self.word.word.swap(self.outcome, Release) & WAITERS != 0 {
             wake_all(&self.word.word);

@@ -52,8 +52,8 @@ impl<G> PoisonError<G> {
         &mut self.guard
     }
 
-    /// Process id of the owner that died or panicked, if it is known. The process is gone, unless it
-    /// panicked.
+    /// Process id of the owner that died or panicked, in its own pid namespace, as far as it is known. For
+    /// people and logs: it can be lost, or another's, if a process dies while it takes over.
     pub fn owner_pid(&self) -> Option<u32> {
         self.owner_pid
     }
@@ -93,9 +93,9 @@ pub enum TryLockError<G> {
 pub enum LockTimeoutError<G> {
     /// It was, but a former owner died or panicked; the guard is inside.
     Poisoned(PoisonError<G>),
-    /// Somebody who lives held it all the time.
+    /// Somebody who lives held it, or several in turn.
     TimedOut {
-        /// Process id of who holds it, if it is known.
+        /// Process id of who held it in the end, if it is known; of a read-write lock, of who writes.
         owner_pid: Option<u32>,
     },
 }

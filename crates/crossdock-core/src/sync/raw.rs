@@ -1,24 +1,24 @@
 //! The locks without their values, for the `lock_api` crate: its guards can be mapped to a part of the value.
 //!
-//! `lock_api` knows no poison. A lock that was taken from a dead owner says so to whoever asks:
+//! `lock_api` knows no poison. A lock that was taken from a dead owner says so to whoever asks while holding it:
 //!
 //! ```
 //! use crossdock_core::sync::RawMutex;
 //! use lock_api::{Mutex, MutexGuard};
 //!
 //! let pair = Mutex::<RawMutex, _>::new((1, 2));
+//! let guard = pair.lock();
 //! // SAFETY: the raw mutex is only asked.
 //! if unsafe { pair.raw() }.is_poisoned() {
 //!     // put the data right
 //! }
-//! let mut second = MutexGuard::map(pair.lock(), |pair| &mut pair.1);
+//! let mut second = MutexGuard::map(guard, |pair| &mut pair.1);
 //! *second += 1;
 //! ```
 #![allow(unsafe_code, reason = "the traits of lock_api are unsafe to implement")]
 
 use super::rwword::RwWord;
-use super::word::LockWord;
-use crate::owner::Owner;
+use super::word::{LockWord, Taken};
 use crate::primitive::Deadline;
 use lock_api::GuardNoSend;
 use std::fmt;
@@ -39,28 +39,51 @@ impl RawMutex {
     pub fn clear_poison(&self) {
         self.0.clear_poison();
     }
+
+    fn take(&self, deadline: Option<Deadline>) -> Option<Held> {
+        self.0.try_take().or_else(|| self.0.take(deadline).ok()).map(Held::new)
+    }
+}
+
+/// What a guard of `lock_api` keeps of a lock that it holds.
+pub struct Held {
+    taken: Taken,
+    _not_send: GuardNoSend,
+}
+
+impl Held {
+    fn new(taken: Taken) -> Self {
+        Self { taken, _not_send: GuardNoSend::new() }
+    }
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Held").field("taken", &self.taken).finish()
+    }
 }
 
 // SAFETY: the word is owned by at most one thread at a time (`word.rs`).
 unsafe impl lock_api::RawMutex for RawMutex {
     #[allow(clippy::declare_interior_mutable_const, reason = "the trait wants it")]
     const INIT: Self = Self(LockWord::INIT);
-    type Guard = GuardNoSend;
+    type Guard = Held;
 
-    fn lock(&self) -> GuardNoSend {
-        if self.0.try_take().is_err() {
-            // Without a deadline it is taken in the end; poison is for `is_poisoned`.
-            let _ = self.0.take(None);
+    fn lock(&self) -> Held {
+        loop {
+            // Without a deadline it is taken in the end.
+            if let Some(held) = self.take(None) {
+                return held;
+            }
         }
-        GuardNoSend::new()
     }
 
-    fn try_lock(&self) -> Option<GuardNoSend> {
-        held(self.0.try_take().is_ok() || self.0.try_take_any().is_some())
+    fn try_lock(&self) -> Option<Held> {
+        self.0.try_take().or_else(|| self.0.try_take_any()).map(Held::new)
     }
 
-    unsafe fn unlock(&self, _guard: GuardNoSend) {
-        self.0.release();
+    unsafe fn unlock(&self, held: Held) {
+        self.0.release(held.taken);
     }
 
     fn is_locked(&self) -> bool {
@@ -73,11 +96,11 @@ unsafe impl lock_api::RawMutexTimed for RawMutex {
     type Duration = Duration;
     type Instant = Instant;
 
-    fn try_lock_for(&self, timeout: Duration) -> Option<GuardNoSend> {
-        held(self.0.try_take().is_ok() || self.0.take(Some(Deadline::after(timeout))).is_ok())
+    fn try_lock_for(&self, timeout: Duration) -> Option<Held> {
+        self.take(Some(Deadline::after(timeout)))
     }
 
-    fn try_lock_until(&self, timeout: Instant) -> Option<GuardNoSend> {
+    fn try_lock_until(&self, timeout: Instant) -> Option<Held> {
         self.try_lock_for(timeout.saturating_duration_since(Instant::now()))
     }
 }
@@ -104,9 +127,8 @@ impl RawRwLock {
         self.0.word.clear_poison();
     }
 
-    fn enter(&self, deadline: Option<Deadline>) -> Option<Reader> {
-        let (me, _) = self.0.try_enter().or_else(|| self.0.enter(deadline).ok())?;
-        Some(Reader(me, GuardNoSend::new()))
+    fn enter(&self, deadline: Option<Deadline>) -> Option<Held> {
+        self.0.try_enter().or_else(|| self.0.enter(deadline).ok()).map(Held::new)
     }
 }
 
@@ -114,40 +136,42 @@ impl RawRwLock {
 unsafe impl lock_api::RawRwLock for RawRwLock {
     #[allow(clippy::declare_interior_mutable_const, reason = "the trait wants it")]
     const INIT: Self = Self(RwWord::INIT);
-    type SharedGuard = Reader;
-    type ExclusiveGuard = GuardNoSend;
+    type SharedGuard = Held;
+    type ExclusiveGuard = Held;
 
-    fn lock_shared(&self) -> Reader {
+    fn lock_shared(&self) -> Held {
         loop {
-            // Without a deadline it is entered in the end; poison is for `is_poisoned`.
-            if let Some(reader) = self.enter(None) {
-                return reader;
+            // Without a deadline it is entered in the end.
+            if let Some(held) = self.enter(None) {
+                return held;
             }
         }
     }
 
-    fn try_lock_shared(&self) -> Option<Reader> {
+    fn try_lock_shared(&self) -> Option<Held> {
         let entered = self.0.try_enter();
-        let entered = entered.or_else(|| self.0.word.bury_if_dead().then(|| self.0.try_enter())?);
-        entered.map(|(me, _)| Reader(me, GuardNoSend::new()))
+        entered.or_else(|| self.0.word.bury_if_dead().then(|| self.0.try_enter())?).map(Held::new)
     }
 
-    unsafe fn unlock_shared(&self, guard: Reader) {
-        self.0.leave(guard.0);
+    unsafe fn unlock_shared(&self, held: Held) {
+        self.0.leave(held.taken.me);
     }
 
-    fn lock_exclusive(&self) -> GuardNoSend {
-        // As above.
-        let _ = self.0.take(None);
-        GuardNoSend::new()
+    fn lock_exclusive(&self) -> Held {
+        loop {
+            // As above.
+            if let Ok(taken) = self.0.take(None) {
+                return Held::new(taken);
+            }
+        }
     }
 
-    fn try_lock_exclusive(&self) -> Option<GuardNoSend> {
-        held(self.0.try_take().is_some())
+    fn try_lock_exclusive(&self) -> Option<Held> {
+        self.0.try_take().map(Held::new)
     }
 
-    unsafe fn unlock_exclusive(&self, _guard: GuardNoSend) {
-        self.0.word.release_to_all();
+    unsafe fn unlock_exclusive(&self, held: Held) {
+        self.0.word.release_to_all(held.taken);
     }
 
     fn is_locked(&self) -> bool {
@@ -164,41 +188,29 @@ unsafe impl lock_api::RawRwLockTimed for RawRwLock {
     type Duration = Duration;
     type Instant = Instant;
 
-    fn try_lock_shared_for(&self, timeout: Duration) -> Option<Reader> {
+    fn try_lock_shared_for(&self, timeout: Duration) -> Option<Held> {
         self.enter(Some(Deadline::after(timeout)))
     }
 
-    fn try_lock_shared_until(&self, timeout: Instant) -> Option<Reader> {
+    fn try_lock_shared_until(&self, timeout: Instant) -> Option<Held> {
         self.try_lock_shared_for(timeout.saturating_duration_since(Instant::now()))
     }
 
-    fn try_lock_exclusive_for(&self, timeout: Duration) -> Option<GuardNoSend> {
-        held(self.0.take(Some(Deadline::after(timeout))).is_ok())
+    fn try_lock_exclusive_for(&self, timeout: Duration) -> Option<Held> {
+        self.0.take(Some(Deadline::after(timeout))).ok().map(Held::new)
     }
 
-    fn try_lock_exclusive_until(&self, timeout: Instant) -> Option<GuardNoSend> {
+    fn try_lock_exclusive_until(&self, timeout: Instant) -> Option<Held> {
         self.try_lock_exclusive_for(timeout.saturating_duration_since(Instant::now()))
     }
 }
 
 // SAFETY: a writer counts as a reader before it gives its right to write back.
 unsafe impl lock_api::RawRwLockDowngrade for RawRwLock {
-    unsafe fn downgrade(&self, guard: GuardNoSend) -> Reader {
-        Reader(self.0.downgrade(), guard)
+    unsafe fn downgrade(&self, held: Held) -> Held {
+        self.0.downgrade(held.taken);
+        held
     }
-}
-
-/// The right to read of a thread of this owner.
-pub struct Reader(Owner, GuardNoSend);
-
-impl fmt::Debug for Reader {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Reader").field(&self.0).finish()
-    }
-}
-
-fn held(is_held: bool) -> Option<GuardNoSend> {
-    is_held.then(GuardNoSend::new)
 }
 
 impl fmt::Debug for RawRwLock {

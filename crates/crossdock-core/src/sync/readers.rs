@@ -155,7 +155,7 @@ impl Readers {
     }
 
     /// Sleeps until a reader has left since `key`.
-    pub(super) fn sleep(&self, key: u32, slice: &Slice) {
+    pub(super) fn sleep(&self, key: u32, slice: &mut Slice) {
         slice.sleep(&self.left, key);
     }
 

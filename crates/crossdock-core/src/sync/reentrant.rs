@@ -31,7 +31,7 @@ use std::time::Duration;
 
 /// A [`Mutex`](super::Mutex) that the thread which holds it can lock again, as Python's `RLock`.
 ///
-/// Its guard gives out `&T` only, since there can be several: put a `Cell`-like type of your own, or an
+/// Poison is told to who locks it first, not to the locks within. Its guard gives out `&T` only, since there can be several: put a `Cell`-like type of your own, or an
 /// [`Atomic`](crate::atomic::Atomic), inside. All zeroes are an unlocked one around a value of zeroes.
 ///
 /// # Examples
@@ -124,8 +124,8 @@ impl<T: ?Sized> ReentrantMutex<T> {
     /// As [`Mutex::lock`](super::Mutex::lock).
     pub fn lock(&self) -> LockResult<Guard<'_, T>> {
         let me = this_thread();
-        if self.enter(me) {
-            return self.guard(Taken { is_poisoned: false });
+        if let Some(taken) = self.enter(me) {
+            return self.guard(taken);
         }
         match self.word.take(None) {
             Ok(taken) => self.first(me, taken),
@@ -140,8 +140,8 @@ impl<T: ?Sized> ReentrantMutex<T> {
     /// [`TryLockError::WouldBlock`], or [`TryLockError::Poisoned`] with the guard inside.
     pub fn try_lock(&self) -> Result<Guard<'_, T>, TryLockError<Guard<'_, T>>> {
         let me = this_thread();
-        let locked = if self.enter(me) {
-            self.guard(Taken { is_poisoned: false })
+        let locked = if let Some(taken) = self.enter(me) {
+            self.guard(taken)
         } else {
             match self.word.try_take_any() {
                 Some(taken) => self.first(me, taken),
@@ -161,8 +161,8 @@ impl<T: ?Sized> ReentrantMutex<T> {
         timeout: Duration,
     ) -> Result<Guard<'_, T>, LockTimeoutError<Guard<'_, T>>> {
         let me = this_thread();
-        let locked = if self.enter(me) {
-            self.guard(Taken { is_poisoned: false })
+        let locked = if let Some(taken) = self.enter(me) {
+            self.guard(taken)
         } else {
             match self.word.take(Some(Deadline::after(timeout))) {
                 Ok(taken) => self.first(me, taken),
@@ -176,17 +176,15 @@ impl<T: ?Sized> ReentrantMutex<T> {
     }
 
     /// Takes the lock without waiting: once more, or for the first time if it is free and clean.
-    fn enter(&self, me: u64) -> bool {
+    fn enter(&self, me: u64) -> Option<Taken> {
         if is_this_thread(self.thread.load(Relaxed)) {
             let depth = self.depth.load(Relaxed);
             self.depth.store(depth.saturating_add(1), Relaxed);
-            return true;
+            return Some(Taken { me: owner::me(), is_poisoned: false });
         }
-        let is_first = self.word.try_take().is_ok();
-        if is_first {
-            self.begin(me);
-        }
-        is_first
+        let taken = self.word.try_take()?;
+        self.begin(me);
+        Some(taken)
     }
 
     /// The word is this thread's from now on.
@@ -275,14 +273,16 @@ impl<T: ?Sized> Drop for ReentrantMutexGuard<'_, T> {
         if !is_this_thread(mutex.thread.load(Relaxed)) {
             return;
         }
+        // The word says whether it is poisoned: an outer guard may know what this one does not.
+        let mut taken = Taken { me: owner::me(), is_poisoned: true };
         if !self.was_panicking && thread::panicking() {
-            mutex.word.poison();
+            mutex.word.poison(&mut taken);
         }
         let depth = mutex.depth.load(Relaxed);
         mutex.depth.store(depth.saturating_sub(1), Relaxed);
         if depth <= 1 {
             mutex.thread.store(0, Relaxed);
-            mutex.word.release();
+            mutex.word.release(taken);
         }
     }
 }

@@ -13,6 +13,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::thread;
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ use std::time::Duration;
 /// * It takes 1,364 bytes and the value: each process has its own count of readers, so that the part of a
 ///   dead one can be taken back; 4,095 threads of one process can read at once, one more waits. For many small values, take [`Mutex`](super::Mutex).
 ///
-/// A thread that reads must not read again: if a writer came between, both wait for ever.
+/// A thread that reads must not read again, nor write: if a writer came between, both wait for ever.
 ///
 /// # Examples
 ///
@@ -182,14 +183,14 @@ impl<T: ?Sized> RwLock<T> {
         }
     }
 
-    fn reading(&self, (me, taken): (Owner, Taken)) -> LockResult<Read<'_, T>> {
-        let guard = RwLockReadGuard { lock: self, me, not_send: PhantomData };
+    fn reading(&self, taken: Taken) -> LockResult<Read<'_, T>> {
+        let guard = RwLockReadGuard { lock: self, me: taken.me, not_send: PhantomData };
         self.checked(taken, guard)
     }
 
     fn writing(&self, taken: Taken) -> LockResult<Write<'_, T>> {
         let was_panicking = thread::panicking();
-        let guard = RwLockWriteGuard { lock: self, was_panicking, not_send: PhantomData };
+        let guard = RwLockWriteGuard { lock: self, taken, was_panicking, not_send: PhantomData };
         self.checked(taken, guard)
     }
 
@@ -251,8 +252,9 @@ impl<T: ?Sized> RwLock<T> {
 impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLock<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("RwLock");
-        match self.state.try_enter() {
-            Some((me, _)) => {
+        let entered = if owner::is_known() { self.state.try_enter() } else { None };
+        match entered {
+            Some(Taken { me, .. }) => {
                 let guard = RwLockReadGuard { lock: self, me, not_send: PhantomData };
                 shown.field("value", &&*guard);
             }
@@ -263,6 +265,10 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLock<T> {
         shown.field("is_poisoned", &self.is_poisoned()).finish_non_exhaustive()
     }
 }
+
+// As std's: a panic of a writer poisons, so nobody is surprised by what it left.
+impl<T: ?Sized> UnwindSafe for RwLock<T> {}
+impl<T: ?Sized> RefUnwindSafe for RwLock<T> {}
 
 impl<T: Default> Default for RwLock<T> {
     fn default() -> Self {
@@ -314,6 +320,7 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLockReadGuard<'_, T> {
 #[must_use = "the lock is released when the guard is dropped"]
 pub struct RwLockWriteGuard<'a, T: ?Sized> {
     lock: &'a RwLock<T>,
+    taken: Taken,
     was_panicking: bool,
     not_send: PhantomData<*const ()>,
 }
@@ -325,7 +332,7 @@ impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
     /// Goes on reading what this guard wrote; no other writer comes in between.
     pub fn downgrade(this: Self) -> RwLockReadGuard<'a, T> {
         let this = ManuallyDrop::new(this);
-        let me = this.lock.state.downgrade();
+        let me = this.lock.state.downgrade(this.taken);
         RwLockReadGuard { lock: this.lock, me, not_send: PhantomData }
     }
 }
@@ -352,9 +359,9 @@ impl<T: ?Sized> Drop for RwLockWriteGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
         if !self.was_panicking && thread::panicking() {
-            self.lock.state.word.poison();
+            self.lock.state.word.poison(&mut self.taken);
         }
-        self.lock.state.word.release_to_all();
+        self.lock.state.word.release_to_all(self.taken);
     }
 }
 

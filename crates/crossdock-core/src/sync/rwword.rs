@@ -45,7 +45,7 @@ impl RwWord {
 
     /// Becomes a reader unless somebody writes or waits to.
     #[inline]
-    pub(super) fn try_enter(&self) -> Option<(Owner, Taken)> {
+    pub(super) fn try_enter(&self) -> Option<Taken> {
         let me = owner::me();
         // Not to be counted even for a moment while a writer waits for the count to fall.
         if self.word.word.load(Relaxed) & OWNER_BITS != 0 {
@@ -56,16 +56,16 @@ impl RwWord {
         }
         let word = self.word.word.load(SeqCst);
         if word & OWNER_BITS == 0 {
-            return Some((me, Taken { is_poisoned: word & POISON != 0 }));
+            return Some(Taken { me, is_poisoned: word & POISON != 0 });
         }
         self.leave(me);
         None
     }
 
     #[cold]
-    pub(super) fn enter(&self, deadline: Option<Deadline>) -> Result<(Owner, Taken), TimedOut> {
+    pub(super) fn enter(&self, deadline: Option<Deadline>) -> Result<Taken, TimedOut> {
         let mut slice = Slice::new(deadline);
-        self.word.spin();
+        self.word.watch();
         loop {
             if let Some(entered) = self.try_enter() {
                 return Ok(entered);
@@ -100,47 +100,44 @@ impl RwWord {
     #[inline]
     pub(super) fn take(&self, deadline: Option<Deadline>) -> Result<Taken, TimedOut> {
         let taken = match self.word.try_take() {
-            Ok(()) => Taken { is_poisoned: false },
-            Err(_) => self.word.take(deadline)?,
+            Some(taken) => taken,
+            None => self.word.take(deadline)?,
         };
         if self.readers.are_gone() {
             return Ok(taken);
         }
-        self.drain(deadline).map(|()| taken)
+        self.drain(taken, deadline)
     }
 
     /// Waits, as the owner of the word, until the readers have left.
     #[cold]
-    fn drain(&self, deadline: Option<Deadline>) -> Result<(), TimedOut> {
+    fn drain(&self, taken: Taken, deadline: Option<Deadline>) -> Result<Taken, TimedOut> {
         self.word.mark(true);
         let mut slice = Slice::new(deadline);
         loop {
             let key = self.readers.key();
             if self.readers.are_gone() {
                 self.word.mark(false);
-                return Ok(());
+                return Ok(taken);
             }
             if slice.is_over() && self.readers.bury() {
                 continue;
             }
             if slice.is_late() {
-                self.word.release_to_all();
+                self.word.release_to_all(taken);
                 return Err(TimedOut);
             }
-            self.readers.sleep(key, &slice);
+            self.readers.sleep(key, &mut slice);
         }
     }
 
     /// Becomes the writer, unless somebody who lives reads or writes.
     pub(super) fn try_take(&self) -> Option<Taken> {
-        let taken = match self.word.try_take() {
-            Ok(()) => Taken { is_poisoned: false },
-            Err(_) => self.word.try_take_any()?,
-        };
+        let taken = self.word.try_take().or_else(|| self.word.try_take_any())?;
         if !self.readers.are_gone() {
             self.readers.bury();
             if !self.readers.are_gone() {
-                self.word.release_to_all();
+                self.word.release_to_all(taken);
                 return None;
             }
         }
@@ -148,11 +145,10 @@ impl RwWord {
     }
 
     /// The writer becomes a reader.
-    pub(super) fn downgrade(&self) -> Owner {
-        let me = owner::me();
-        self.readers.enter_alone(me);
-        self.word.release_to_all();
-        me
+    pub(super) fn downgrade(&self, taken: Taken) -> Owner {
+        self.readers.enter_alone(taken.me);
+        self.word.release_to_all(taken);
+        taken.me
     }
 
     /// Threads that read, as far as can be told.

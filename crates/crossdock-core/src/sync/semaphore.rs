@@ -241,9 +241,13 @@ impl<const N: usize> Semaphore<N> {
     }
 }
 
-/// Who holds a permit that has this word.
+/// Who holds a permit that has this word. A wild word names somebody who is not, and so is dead.
 fn holder(word: u32) -> Option<Owner> {
-    if word & !OWNER_BITS == 0 { Owner::from_word(word) } else { None }
+    match word {
+        ABSENT | SEALED => None,
+        _ if word & !OWNER_BITS != 0 => Some(Owner::WILD),
+        _ => Owner::from_word(word),
+    }
 }
 
 impl<const N: usize> fmt::Debug for Semaphore<N> {

@@ -5,20 +5,21 @@ use crate::signal::SLICE;
 
 /// The time that a waiter sleeps before it asks who still lives: at most [`SLICE`], then the next one.
 ///
-/// It ends by the clock, not by the sleep: signals that interrupt every sleep do not put it off.
+/// It begins with the first sleep and ends by the clock, not with a sleep: signals that interrupt every sleep
+/// do not put it off.
 pub(super) struct Slice {
-    end: Deadline,
+    end: Option<Deadline>,
     deadline: Option<Deadline>,
 }
 
 impl Slice {
-    /// The first slice of a wait that may last until `deadline`.
+    /// The slices of a wait that may last until `deadline`.
     pub(super) fn new(deadline: Option<Deadline>) -> Self {
-        Self { end: Deadline::after(SLICE), deadline }
+        Self { end: None, deadline }
     }
 
     /// Sleeps while the word is as expected, until the slice or the wait ends.
-    pub(super) fn sleep(&self, word: &AtomicU32, expected: u32) {
+    pub(super) fn sleep(&mut self, word: &AtomicU32, expected: u32) {
         wait(word, expected, self.until());
     }
 
@@ -33,16 +34,17 @@ impl Slice {
         self.deadline.is_some_and(Deadline::is_past)
     }
 
-    /// When the sleep ends at the latest.
-    pub(super) fn until(&self) -> Deadline {
-        self.deadline.map_or(self.end, |deadline| deadline.min(self.end))
+    /// When the sleep that begins now ends at the latest.
+    pub(super) fn until(&mut self) -> Deadline {
+        let end = *self.end.get_or_insert_with(|| Deadline::after(SLICE));
+        self.deadline.map_or(end, |deadline| deadline.min(end))
     }
 
-    /// Whether the slice has ended, which is the time to ask; begins the next one.
+    /// Whether the slice has ended, which is the time to ask; the next one begins with the next sleep.
     pub(super) fn is_over(&mut self) -> bool {
-        let is_over = self.end.is_past();
+        let is_over = self.end.is_some_and(Deadline::is_past);
         if is_over {
-            self.end = Deadline::after(SLICE);
+            self.end = None;
         }
         is_over
     }

@@ -32,7 +32,7 @@
 
 use super::slice::Slice;
 use crate::owner::{self, OWNER_BITS, Owner};
-use crate::primitive::{AtomicU32, Deadline, allowed_cpus, spin_loop, wake_all, wake_one};
+use crate::primitive::{AtomicU32, Deadline, online_cpus, spin_loop, wake_all, wake_one};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 
 /// Somebody sleeps.
@@ -44,6 +44,11 @@ pub(super) const MARK: u32 = 1 << 29;
 
 /// How often a waiter looks before it sleeps: about a microsecond.
 const SPINS: u32 = 100;
+
+/// None if whoever it waits for can only run when this thread does not.
+fn spins() -> u32 {
+    if online_cpus() < 2 { 0 } else { SPINS }
+}
 
 /// The word of a lock, and who poisoned it.
 #[repr(C)]
@@ -61,6 +66,8 @@ pub(super) struct TimedOut;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(super) struct Taken {
+    /// Who has it, so that it can be given back without another look at the word.
+    pub(super) me: Owner,
     pub(super) is_poisoned: bool,
 }
 
@@ -75,9 +82,10 @@ impl LockWord {
 
     /// Takes the word if it is free and clean, with one exchange.
     #[inline]
-    pub(super) fn try_take(&self) -> Result<(), u32> {
-        let me = owner::me().to_word();
-        self.word.compare_exchange(0, me, SeqCst, Relaxed).map(|_| ())
+    pub(super) fn try_take(&self) -> Option<Taken> {
+        let me = owner::me();
+        self.word.compare_exchange(0, me.to_word(), SeqCst, Relaxed).ok()?;
+        Some(Taken { me, is_poisoned: false })
     }
 
     /// Takes the word if it is free, or if its owner is dead.
@@ -106,7 +114,9 @@ impl LockWord {
     #[cold]
     pub(super) fn take(&self, deadline: Option<Deadline>) -> Result<Taken, TimedOut> {
         let me = owner::me();
-        self.spin();
+        if let Some(taken) = self.spin(me) {
+            return Ok(taken);
+        }
         // What a waiter that has slept leaves in the word: there may be others.
         let mut slept = 0;
         let mut slice = Slice::new(deadline);
@@ -139,12 +149,24 @@ impl LockWord {
         }
     }
 
-    /// Looks for a moment whether the word becomes free.
-    pub(super) fn spin(&self) {
-        if allowed_cpus() < 2 {
-            return;
+    /// Looks for a moment whether the word becomes free, and takes it if so.
+    fn spin(&self, me: Owner) -> Option<Taken> {
+        for _ in 0..spins() {
+            let word = self.word.load(Relaxed);
+            if word & OWNER_BITS == 0 {
+                return self.exchange(word, me, 0);
+            }
+            if word & WAITERS != 0 {
+                return None;
+            }
+            spin_loop();
         }
-        for _ in 0..SPINS {
+        None
+    }
+
+    /// Looks for a moment whether the word becomes free.
+    pub(super) fn watch(&self) {
+        for _ in 0..spins() {
             let word = self.word.load(Relaxed);
             if word & OWNER_BITS == 0 || word & WAITERS != 0 {
                 return;
@@ -164,7 +186,7 @@ impl LockWord {
         let kept = word & (POISON | WAITERS);
         let taken = me.to_word() | kept | waiters;
         self.word.compare_exchange(word, taken, SeqCst, Relaxed).ok()?;
-        Some(Taken { is_poisoned: word & POISON != 0 })
+        Some(Taken { me, is_poisoned: word & POISON != 0 })
     }
 
     /// Takes the word of a dead owner. `WAITERS` stays: whoever slept for the dead still does.
@@ -177,29 +199,41 @@ impl LockWord {
         if word & MARK == 0 {
             self.poisoned_by.store(pid, Relaxed);
         }
-        Some(Taken { is_poisoned: poison != 0 })
+        Some(Taken { me, is_poisoned: poison != 0 })
     }
 
-    /// Gives the word back and wakes one sleeper. Nothing happens if it is not this process's: in the
-    /// child of a fork.
+    /// Gives the word back as it was taken and wakes one sleeper. Nothing happens if it is not this process's
+    /// any more: in the child of a fork.
     #[inline]
-    pub(super) fn release(&self) {
-        if self.give_back() {
+    pub(super) fn release(&self, taken: Taken) {
+        if self.give_back(taken) {
             self.wake_one();
         }
     }
 
-    /// Gives the word back and wakes all sleepers.
+    /// Gives the word back as it was taken and wakes all sleepers.
     #[inline]
-    pub(super) fn release_to_all(&self) {
-        if self.give_back() {
+    pub(super) fn release_to_all(&self, taken: Taken) {
+        if self.give_back(taken) {
             self.wake_all();
         }
     }
 
     /// Whether somebody sleeps and has to be woken.
+    ///
+    /// A word that was taken clean is not looked at before the swap: its cache line would travel twice, as
+    /// somebody who waits has just fetched it.
     #[inline]
-    fn give_back(&self) -> bool {
+    fn give_back(&self, taken: Taken) -> bool {
+        if taken.is_poisoned {
+            return self.give_back_poisoned();
+        }
+        taken.me.is_me() && self.word.swap(0, Release) & WAITERS != 0
+    }
+
+    /// Keeps the poison, unless it was cleared meanwhile.
+    #[cold]
+    fn give_back_poisoned(&self) -> bool {
         let word = self.word.load(Relaxed);
         Owner::from_word(word).is_some_and(Owner::is_me)
             && self.word.swap(word & POISON, Release) & WAITERS != 0
@@ -250,13 +284,19 @@ impl LockWord {
 
     /// The holder gives up on what it protects.
     #[cold]
-    pub(super) fn poison(&self) {
+    pub(super) fn poison(&self, taken: &mut Taken) {
         // In the child of a fork it is still the parent's.
         if !self.holder().is_some_and(Owner::is_me) {
             return;
         }
-        self.poisoned_by.store(std::process::id(), Relaxed);
+        self.poisoned();
         self.word.fetch_or(POISON, Relaxed);
+        taken.is_poisoned = true;
+    }
+
+    /// Remembers that it is this process that gave up.
+    pub(super) fn poisoned(&self) {
+        self.poisoned_by.store(std::process::id(), Relaxed);
     }
 
     /// Whether a former owner died or panicked.
