@@ -18,7 +18,6 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::thread;
 use std::time::Duration;
 
 /// A mutual exclusion lock for threads of any number of processes, which survives the death of its owner.
@@ -146,7 +145,7 @@ impl<T: ?Sized> Mutex<T> {
 
     fn guard(&self, taken: Taken) -> LockResult<MutexGuard<'_, T>> {
         let guard = MutexGuard::new(self, taken);
-        if taken.is_poisoned {
+        if taken.is_poisoned() {
             Err(PoisonError::new(guard, self.word.poisoned_by()))
         } else {
             Ok(guard)
@@ -226,7 +225,6 @@ impl<T> From<T> for Mutex<T> {
 pub struct MutexGuard<'a, T: ?Sized> {
     mutex: &'a Mutex<T>,
     taken: Taken,
-    was_panicking: bool,
     /// The lock belongs to the thread that took it, as every lock that knows its owner.
     not_send: PhantomData<*const ()>,
 }
@@ -238,7 +236,7 @@ impl<'a, T: ?Sized> MutexGuard<'a, T> {
     /// The caller has taken the word.
     #[inline]
     fn new(mutex: &'a Mutex<T>, taken: Taken) -> Self {
-        Self { mutex, taken, was_panicking: thread::panicking(), not_send: PhantomData }
+        Self { mutex, taken: taken.note_panic(), not_send: PhantomData }
     }
 
     /// The mutex that this guard holds.
@@ -277,7 +275,7 @@ impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
 impl<T: ?Sized> Drop for MutexGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        if !self.was_panicking && thread::panicking() {
+        if self.taken.has_panicked() {
             self.mutex.word.poison(&mut self.taken);
         }
         self.mutex.word.release(self.taken);

@@ -154,7 +154,7 @@ unsafe impl lock_api::RawRwLock for RawRwLock {
     }
 
     unsafe fn unlock_shared(&self, held: Held) {
-        self.0.leave(held.taken.me);
+        self.0.leave(held.taken.me());
     }
 
     fn lock_exclusive(&self) -> Held {

@@ -18,7 +18,7 @@
 #![allow(unsafe_code, reason = "the lock makes the references to its value")]
 
 use super::poison::{LockResult, LockTimeoutError, PoisonError, TryLockError};
-use super::word::{LockWord, Taken, TimedOut};
+use super::word::{LockWord, POISON, Taken, TimedOut};
 use crate::owner::{self, Owner};
 use crate::primitive::{AtomicU32, AtomicU64, Deadline};
 use std::cell::Cell;
@@ -180,7 +180,7 @@ impl<T: ?Sized> ReentrantMutex<T> {
         if is_this_thread(self.thread.load(Relaxed)) {
             let depth = self.depth.load(Relaxed);
             self.depth.store(depth.saturating_add(1), Relaxed);
-            return Some(Taken { me: owner::me(), is_poisoned: false });
+            return Some(Taken::new(owner::me(), 0));
         }
         let taken = self.word.try_take()?;
         self.begin(me);
@@ -201,7 +201,7 @@ impl<T: ?Sized> ReentrantMutex<T> {
     fn guard(&self, taken: Taken) -> LockResult<Guard<'_, T>> {
         let was_panicking = thread::panicking();
         let guard = ReentrantMutexGuard { mutex: self, was_panicking, not_send: PhantomData };
-        if taken.is_poisoned {
+        if taken.is_poisoned() {
             Err(PoisonError::new(guard, self.word.poisoned_by()))
         } else {
             Ok(guard)
@@ -274,7 +274,7 @@ impl<T: ?Sized> Drop for ReentrantMutexGuard<'_, T> {
             return;
         }
         // The word says whether it is poisoned: an outer guard may know what this one does not.
-        let mut taken = Taken { me: owner::me(), is_poisoned: true };
+        let mut taken = Taken::new(owner::me(), POISON);
         if !self.was_panicking && thread::panicking() {
             mutex.word.poison(&mut taken);
         }

@@ -14,7 +14,6 @@ use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::thread;
 use std::time::Duration;
 
 /// A lock for many readers or one writer, in threads of any number of processes, which survives the death
@@ -184,18 +183,18 @@ impl<T: ?Sized> RwLock<T> {
     }
 
     fn reading(&self, taken: Taken) -> LockResult<Read<'_, T>> {
-        let guard = RwLockReadGuard { lock: self, me: taken.me, not_send: PhantomData };
+        let guard = RwLockReadGuard { lock: self, me: taken.me(), not_send: PhantomData };
         self.checked(taken, guard)
     }
 
     fn writing(&self, taken: Taken) -> LockResult<Write<'_, T>> {
-        let was_panicking = thread::panicking();
-        let guard = RwLockWriteGuard { lock: self, taken, was_panicking, not_send: PhantomData };
+        let guard =
+            RwLockWriteGuard { lock: self, taken: taken.note_panic(), not_send: PhantomData };
         self.checked(taken, guard)
     }
 
     fn checked<G>(&self, taken: Taken, guard: G) -> LockResult<G> {
-        if taken.is_poisoned {
+        if taken.is_poisoned() {
             Err(PoisonError::new(guard, self.state.word.poisoned_by()))
         } else {
             Ok(guard)
@@ -254,8 +253,8 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLock<T> {
         let mut shown = f.debug_struct("RwLock");
         let entered = if owner::is_known() { self.state.try_enter() } else { None };
         match entered {
-            Some(Taken { me, .. }) => {
-                let guard = RwLockReadGuard { lock: self, me, not_send: PhantomData };
+            Some(taken) => {
+                let guard = RwLockReadGuard { lock: self, me: taken.me(), not_send: PhantomData };
                 shown.field("value", &&*guard);
             }
             None => {
@@ -321,7 +320,6 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLockReadGuard<'_, T> {
 pub struct RwLockWriteGuard<'a, T: ?Sized> {
     lock: &'a RwLock<T>,
     taken: Taken,
-    was_panicking: bool,
     not_send: PhantomData<*const ()>,
 }
 
@@ -358,7 +356,7 @@ impl<T: ?Sized> DerefMut for RwLockWriteGuard<'_, T> {
 impl<T: ?Sized> Drop for RwLockWriteGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        if !self.was_panicking && thread::panicking() {
+        if self.taken.has_panicked() {
             self.lock.state.word.poison(&mut self.taken);
         }
         self.lock.state.word.release_to_all(self.taken);

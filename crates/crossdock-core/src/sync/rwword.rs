@@ -23,7 +23,7 @@
 
 use super::readers::Readers;
 use super::slice::Slice;
-use super::word::{LockWord, MARK, POISON, Taken, TimedOut, WAITERS};
+use super::word::{LockWord, MARK, Taken, TimedOut, WAITERS};
 use crate::owner::{self, OWNER_BITS, Owner};
 use crate::primitive::Deadline;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
@@ -56,7 +56,7 @@ impl RwWord {
         }
         let word = self.word.word.load(SeqCst);
         if word & OWNER_BITS == 0 {
-            return Some(Taken { me, is_poisoned: word & POISON != 0 });
+            return Some(Taken::new(me, word));
         }
         self.leave(me);
         None
@@ -146,9 +146,9 @@ impl RwWord {
 
     /// The writer becomes a reader.
     pub(super) fn downgrade(&self, taken: Taken) -> Owner {
-        self.readers.enter_alone(taken.me);
+        self.readers.enter_alone(taken.me());
         self.word.release_to_all(taken);
-        taken.me
+        taken.me()
     }
 
     /// Threads that read, as far as can be told.

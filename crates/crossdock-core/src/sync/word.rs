@@ -34,6 +34,7 @@ use super::slice::Slice;
 use crate::owner::{self, OWNER_BITS, Owner};
 use crate::primitive::{AtomicU32, Deadline, online_cpus, spin_loop, wake_all, wake_one};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use std::thread;
 
 /// Somebody sleeps.
 pub(super) const WAITERS: u32 = 1 << 31;
@@ -62,13 +63,53 @@ pub(super) struct LockWord {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TimedOut;
 
-/// A word that has been taken, and whether a former owner left it poisoned.
+/// A word that has been taken: by whom, so that it can be given back without another look at it, and whether
+/// a former owner left it poisoned.
+///
+/// It is one word, as is what a guard keeps: a guard made of a word and a byte goes through the stack, byte by
+/// byte, and that takes longer than the lock.
+///
+/// | bits | meaning |
+/// |---|---|
+/// | 0..29 | the owner |
+/// | 30 | `POISON`, as it was taken |
+/// | 31 | the thread was panicking when it took it |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub(super) struct Taken {
-    /// Who has it, so that it can be given back without another look at the word.
-    pub(super) me: Owner,
-    pub(super) is_poisoned: bool,
+pub(super) struct Taken(u32);
+
+const WAS_PANICKING: u32 = 1 << 31;
+
+impl Taken {
+    /// By whom, and the poison as it was in `word`.
+    #[inline]
+    pub(super) fn new(me: Owner, word: u32) -> Self {
+        Self(me.to_word() | word & POISON)
+    }
+
+    /// By whom.
+    #[inline]
+    pub(super) fn me(self) -> Owner {
+        // A word was taken by somebody.
+        Owner::from_word(self.0).unwrap_or(Owner::STRANGER)
+    }
+
+    #[inline]
+    pub(super) fn is_poisoned(self) -> bool {
+        self.0 & POISON != 0
+    }
+
+    /// Remembers whether this thread is panicking: what it does to the data then is no new misfortune.
+    #[inline]
+    pub(super) fn note_panic(self) -> Self {
+        if thread::panicking() { Self(self.0 | WAS_PANICKING) } else { self }
+    }
+
+    /// Whether a panic has begun since.
+    #[inline]
+    pub(super) fn has_panicked(self) -> bool {
+        self.0 & WAS_PANICKING == 0 && thread::panicking()
+    }
 }
 
 impl LockWord {
@@ -85,7 +126,7 @@ impl LockWord {
     pub(super) fn try_take(&self) -> Option<Taken> {
         let me = owner::me();
         self.word.compare_exchange(0, me.to_word(), SeqCst, Relaxed).ok()?;
-        Some(Taken { me, is_poisoned: false })
+        Some(Taken::new(me, 0))
     }
 
     /// Takes the word if it is free, or if its owner is dead.
@@ -186,7 +227,7 @@ impl LockWord {
         let kept = word & (POISON | WAITERS);
         let taken = me.to_word() | kept | waiters;
         self.word.compare_exchange(word, taken, SeqCst, Relaxed).ok()?;
-        Some(Taken { me, is_poisoned: word & POISON != 0 })
+        Some(Taken::new(me, word))
     }
 
     /// Takes the word of a dead owner. `WAITERS` stays: whoever slept for the dead still does.
@@ -199,7 +240,7 @@ impl LockWord {
         if word & MARK == 0 {
             self.poisoned_by.store(pid, Relaxed);
         }
-        Some(Taken { me, is_poisoned: poison != 0 })
+        Some(Taken::new(me, poison))
     }
 
     /// Gives the word back as it was taken and wakes one sleeper. Nothing happens if it is not this process's
@@ -225,10 +266,10 @@ impl LockWord {
     /// somebody who waits has just fetched it.
     #[inline]
     fn give_back(&self, taken: Taken) -> bool {
-        if taken.is_poisoned {
+        if taken.is_poisoned() {
             return self.give_back_poisoned();
         }
-        taken.me.is_me() && self.word.swap(0, Release) & WAITERS != 0
+        taken.me().is_me() && self.word.swap(0, Release) & WAITERS != 0
     }
 
     /// Keeps the poison, unless it was cleared meanwhile.
@@ -291,7 +332,7 @@ impl LockWord {
         }
         self.poisoned();
         self.word.fetch_or(POISON, Relaxed);
-        taken.is_poisoned = true;
+        taken.0 |= POISON;
     }
 
     /// Remembers that it is this process that gave up.
