@@ -15,7 +15,7 @@ pub(crate) const LANES_PER_CPU: usize = 16;
 /// How often a trial that was late is made again.
 const RETRIES_MAX: u32 = 2;
 /// How long it may take to learn what somebody does: two sleeps, and the steps.
-const MEASURE_MAX: Duration = Duration::from_millis(60);
+const MEASURE_MAX: Duration = Duration::from_millis(100);
 /// Failures of a scenario that are described.
 const TEXTS_MAX: usize = 10;
 /// Of the schedules of two processes, every so many-th instruction of both.
@@ -27,6 +27,8 @@ pub(crate) struct Plan {
     pub(crate) scenarios: Vec<Scenario>,
     /// Every so many-th instruction.
     pub(crate) stride: u64,
+    /// S4: every so many-th state that a victim leaves.
+    pub(crate) image_stride: usize,
     /// A scenario ends after so many failures.
     pub(crate) failures_max: u64,
 }
@@ -116,6 +118,9 @@ impl<T: Sync + 'static> Campaign<'_, T> {
         let mut spans = Vec::new();
         let mut seen = HashSet::new();
         for (index, case) in self.play.cases.iter().enumerate() {
+            if self.tally.failures.load(Relaxed) >= self.plan.failures_max {
+                break;
+            }
             if scenario == Scenario::S4 {
                 self.recoveries(index, &mut seen, &mut spans, texts)?;
                 continue;
@@ -130,7 +135,7 @@ impl<T: Sync + 'static> Campaign<'_, T> {
                 if is_tried {
                     let mut span = self.span(scenario, index, survivor, None, texts)?;
                     if scenario == Scenario::S5 {
-                        span.points = span.points.div_ceil(SCHEDULE_STRIDE);
+                        span.points = span.notes.trace.len().div_ceil(SCHEDULE_STRIDE);
                         span.seconds = self.rival_len(&span)?.div_ceil(SCHEDULE_STRIDE);
                     }
                     spans.push(span);
@@ -168,7 +173,7 @@ impl<T: Sync + 'static> Campaign<'_, T> {
             latest.into_iter().filter(|(key, _)| seen.insert(key.clone())).collect();
         latest.sort_unstable_by_key(|(_, index)| *index);
         let found: Vec<_> = latest.into_iter().map(|(_, index)| found[index].clone()).collect();
-        for remains in found {
+        for remains in found.into_iter().step_by(self.plan.image_stride.max(1)) {
             for (survivor, kind) in self.play.cases[case].survivors.iter().enumerate() {
                 if !kind.recovers {
                     continue;
@@ -212,8 +217,8 @@ impl<T: Sync + 'static> Campaign<'_, T> {
                     texts.push(self.describe(&span, "nobody died", &outcome));
                 }
             }
-            if span.points == 0 || notes.trace.len() < span.points {
-                span.points = notes.trace.len();
+            if span.points == 0 || notes.trace.len() < span.notes.trace.len() {
+                span.points = notes.points.len() as u64;
                 span.notes = notes;
             }
             // Stepped on a busy machine, a slice is over sooner than at full speed: a way that few take.
@@ -322,7 +327,6 @@ impl<T: Sync + 'static> Campaign<'_, T> {
                 && is_last
                 && scenario != Scenario::S5
             {
-                // It took more steps than when it was measured.
                 index += 1;
             }
         }
@@ -340,7 +344,9 @@ impl<T: Sync + 'static> Campaign<'_, T> {
         let (first, second) = if scenario == Scenario::S5 {
             (index / span.seconds * SCHEDULE_STRIDE, index % span.seconds * SCHEDULE_STRIDE)
         } else {
-            (index, 0)
+            // Beyond the last one: it took more steps than when it was measured.
+            let beyond = || span.notes.trace.len() + (index - span.points);
+            (span.notes.points.get(index as usize).copied().unwrap_or_else(beyond), 0)
         };
         let mut is_stepped = false;
         for attempt in 0.. {

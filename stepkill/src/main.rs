@@ -46,17 +46,20 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &[String]) -> io::Result<()> {
-    let mut plan = Plan { scenarios: Scenario::ALL.to_vec(), stride: 1, failures_max: 20 };
+    let mut plan =
+        Plan { scenarios: Scenario::ALL.to_vec(), stride: 1, image_stride: 1, failures_max: 20 };
     let mut only = Vec::new();
     for arg in args {
         let (name, value) = arg.split_once('=').unwrap_or((arg, ""));
-        let number = || value.parse().map_err(|_| io::Error::other(format!("not a number: {arg}")));
+        let number =
+            || value.parse::<u64>().map_err(|_| io::Error::other(format!("not a number: {arg}")));
         match name {
             "--only" => only.extend(value.split(',').map(str::to_owned)),
             "--scenario" => {
                 plan.scenarios.retain(|known| value.split(',').any(|name| name == known.name()))
             }
-            "--stride" => plan.stride = number()?,
+            "--stride" => plan.stride = number()?.max(1),
+            "--image-stride" => plan.image_stride = number()? as usize,
             "--failures-max" => plan.failures_max = number()?,
             _ => return Err(io::Error::other(format!("unknown option {arg}"))),
         }

@@ -4,6 +4,7 @@ use crate::case::{Case, Later, Play};
 use crate::process::{Child, Stop};
 use crate::stage::{self, Image, Role, Stage, Verdict, now_ns};
 use crate::trace::{Route, Trace};
+use std::collections::HashSet;
 use std::io;
 use std::panic::resume_unwind;
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ const SLEEP_MAX: Duration = Duration::from_millis(400);
 /// How long the house waits until somebody is asleep.
 const LULLABY_MAX: Duration = Duration::from_millis(100);
 /// Instructions that an operation can have. A loop that has more than this has no end.
-const STEPS_MAX: u64 = 200_000;
+const STEPS_MAX: u64 = 20_000;
 
 /// Where somebody dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,8 +54,25 @@ pub(crate) struct Notes {
     pub(crate) trace: Trace,
     /// What it would have left, after each instruction that changed it.
     pub(crate) remains: Vec<Remains>,
+    /// Steps after which it stood at an instruction, or slept, as it had not with the same object before. A
+    /// dead process leaves nothing but the object, so another round of a loop that only waits is no news.
+    pub(crate) points: Vec<u64>,
+    seen: HashSet<(Option<u64>, usize)>,
     /// S3: where it woke up.
     pub(crate) woken_at: Option<u64>,
+}
+
+impl Notes {
+    /// Notes one more step: where the process stands, and the object.
+    fn note(&mut self, place: Option<u64>, remains: Remains) {
+        if self.remains.last() != Some(&remains) {
+            self.remains.push(remains);
+        }
+        if self.seen.insert((place, self.remains.len())) {
+            self.points.push(self.trace.len());
+        }
+        self.trace.note(place);
+    }
 }
 
 /// How a trial has ended.
@@ -317,11 +335,8 @@ impl<T: Sync + 'static> Trial<'_, T> {
         let mut is_asleep = false;
         for done in start..STEPS_MAX {
             if let Some(notes) = &mut self.notes {
-                notes.trace.note(if is_asleep { None } else { Some(tracee.place()?) });
-                let remains = Remains { image: stage.image(), is_later: later.is_none() };
-                if notes.remains.last() != Some(&remains) {
-                    notes.remains.push(remains);
-                }
+                let place = if is_asleep { None } else { Some(tracee.place()?) };
+                notes.note(place, Remains { image: stage.image(), is_later: later.is_none() });
             }
             if done >= count {
                 return Ok(Advance::Reached);

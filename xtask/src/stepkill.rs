@@ -16,7 +16,7 @@ use std::process::{Command, ExitCode, Stdio};
 /// Kill a process after each machine instruction of every lock.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Every 16th instruction, and two seeded bugs.
+    /// Every 50th instruction, every 8th state that a dead process leaves, two seeded bugs.
     #[arg(long)]
     short: bool,
     /// Only these primitives: mutex,rwlock,condvar,semaphore,event,barrier,once,reentrant.
@@ -37,9 +37,19 @@ pub(crate) struct Args {
 }
 
 /// In the short form, every so many-th instruction.
-const SHORT_STRIDE: u64 = 16;
+const SHORT_STRIDE: u64 = 50;
+/// In the short form, every so many-th state that a dead process leaves.
+const SHORT_IMAGE_STRIDE: usize = 8;
 /// Seeded bugs in the short form.
 const SHORT_MUTANTS: usize = 2;
+
+/// How seeded bugs are built: a dozen times, and nobody ships them. They may leave something unused.
+const QUICKLY: [(&str, &str); 4] = [
+    ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16"),
+    ("CARGO_PROFILE_RELEASE_DEBUG", "none"),
+    ("CARGO_PROFILE_RELEASE_LTO", "off"),
+    ("RUSTFLAGS", "-Awarnings"),
+];
 
 pub(crate) fn run(args: Args) -> ExitCode {
     if !cfg!(target_arch = "x86_64") {
@@ -60,9 +70,10 @@ fn campaign(args: &Args) -> Result<bool, String> {
     let mut report = Report::new(stride);
     if !args.mutants {
         let mut words = vec![format!("--stride={stride}")];
+        words.extend(args.short.then(|| format!("--image-stride={SHORT_IMAGE_STRIDE}")));
         words.extend(args.only.as_ref().map(|only| format!("--only={only}")));
         words.extend(args.scenario.as_ref().map(|scenario| format!("--scenario={scenario}")));
-        let killer = build(&step::root())?;
+        let killer = build(&step::root(), &target(), &[])?;
         execute(&killer, &words, &mut report)?;
     }
     if let Some(why) = &report.unsupported {
@@ -72,7 +83,11 @@ fn campaign(args: &Args) -> Result<bool, String> {
     if !args.no_mutants {
         let count = if args.short { SHORT_MUTANTS } else { MUTANTS.len() };
         for mutant in &MUTANTS[..count] {
-            report.mutants.push((mutant, try_mutant(mutant)?));
+            let found = try_mutant(mutant).unwrap_or_else(|why| {
+                eprintln!("error: seeded bug \"{}\": {why}", mutant.name);
+                None
+            });
+            report.mutants.push((mutant, found));
         }
     }
     if args.json {
@@ -86,9 +101,8 @@ fn campaign(args: &Args) -> Result<bool, String> {
 /// Seeds a bug and runs what should find it; the first failure, if there is any.
 fn try_mutant(mutant: &Mutant) -> Result<Option<String>, String> {
     let root = target().join("mutant");
-    mutants::seed(mutant, &step::root(), &root)
-        .map_err(|why| format!("mutant {}: {why}", mutant.name))?;
-    let killer = build(&root)?;
+    mutants::seed(mutant, &step::root(), &root)?;
+    let killer = build(&root, &target().join("mutants"), &QUICKLY)?;
     let words = [
         format!("--only={}", mutant.primitive),
         format!("--scenario={}", mutant.scenarios),
@@ -104,13 +118,11 @@ fn target() -> PathBuf {
 }
 
 /// Builds the killer of a tree; where it is then.
-fn build(root: &Path) -> Result<PathBuf, String> {
+fn build(root: &Path, target: &Path, settings: &[(&str, &str)]) -> Result<PathBuf, String> {
     let manifest = root.join("stepkill/Cargo.toml");
-    let target = target();
     let mut command = step::command("cargo", &["build", "--release", "--quiet", "--locked"]);
-    command.arg("--manifest-path").arg(manifest).arg("--target-dir").arg(&target);
-    // A seeded bug may leave something unused.
-    command.env("RUSTFLAGS", "-Awarnings");
+    command.arg("--manifest-path").arg(manifest).arg("--target-dir").arg(target);
+    command.envs(settings.iter().copied());
     if step::run(command) {
         Ok(target.join("release/crossdock-stepkill"))
     } else {

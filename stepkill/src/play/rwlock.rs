@@ -20,17 +20,18 @@ type Write<'a> = RwLockWriteGuard<'a, Pair>;
 
 pub(crate) fn play() -> Play<Object> {
     let case = |name, act| Case::new(name, act, SURVIVORS);
+    let beside = |name, act| Case::new(name, act, OTHERS);
     let cases = vec![
-        case("read, free", reads).with_sleeper().against(writes),
+        beside("read, free", reads).with_sleeper().against(writes),
         case("read, written by another", reads).before(hold_write).with_queue(),
-        case("read, poisoned", reads).before(poison).with_sleeper(),
+        beside("read, poisoned", reads).before(poison).with_sleeper(),
         case("read_timeout, in vain", |s| {
             let guard = in_time(s.lock.read_timeout(Duration::from_millis(5)));
             guard.into_iter().for_each(|guard| look(&s, guard));
         })
         .before(hold_write)
         .in_vain(),
-        case("try_read, free", |s| {
+        beside("try_read, free", |s| {
             at_once(s.lock.try_read()).into_iter().for_each(|guard| look(&s, guard));
         })
         .with_sleeper(),
@@ -48,7 +49,7 @@ pub(crate) fn play() -> Play<Object> {
             at_once(s.lock.try_write()).into_iter().for_each(|guard| change(&s, guard));
         })
         .before(hold_read),
-        case("downgrade", |s| {
+        beside("downgrade", |s| {
             s.ledger.begin();
             let guard = s.lock.write().unwrap_or_else(|poisoned| repair(&s, poisoned.into_inner()));
             guard.change();
@@ -62,14 +63,22 @@ pub(crate) fn play() -> Play<Object> {
     Play { name: "rwlock", object: Object::default, bytes: offset_of!(Object, ledger), cases }
 }
 
-const SURVIVORS: &[Survivor<Object>] = &[
-    Survivor::waits("write", |s| recover(&s, Some(s.object().lock.write()))),
-    // To repair is a writer's task: a reader is told, or finds all in order.
-    Survivor::waits("read", |s: Stage<Object>| {
-        s.lock.read().map_or(Ok(()), |guard| guard.check(&s.ledger))
-    }),
-    Survivor::tries("try_write", |s| recover(&s, at_once(s.object().lock.try_write()))),
-];
+const WRITE: Survivor<Object> =
+    Survivor::waits("write", |s| recover(&s, Some(s.object().lock.write())));
+const TRY_WRITE: Survivor<Object> =
+    Survivor::tries("try_write", |s| recover(&s, at_once(s.object().lock.try_write())));
+const READ: Survivor<Object> = Survivor::waits("read", look_after);
+const READ_BESIDE: Survivor<Object> = Survivor::tries("read", look_after);
+
+/// After a writer, for whom all wait.
+const SURVIVORS: &[Survivor<Object>] = &[WRITE, READ, TRY_WRITE];
+/// After a reader, beside whom others read.
+const OTHERS: &[Survivor<Object>] = &[WRITE, READ_BESIDE, TRY_WRITE];
+
+/// To repair is a writer's task: a reader is told, or finds all in order.
+fn look_after(s: Stage<Object>) -> Verdict {
+    s.lock.read().map_or(Ok(()), |guard| guard.check(&s.ledger))
+}
 
 fn reads(s: Stage<Object>) {
     look(&s, s.lock.read());

@@ -30,8 +30,8 @@ pub(crate) const MUTANTS: [Mutant; 12] = [
     Mutant {
         name: "a half-made change is not reported",
         file: "sync/word.rs",
-        original: "Some(Taken { is_poisoned: poison != 0 })",
-        bug: "Some(Taken { is_poisoned: false })",
+        original: "Some(Taken::new(me, poison))",
+        bug: "Some(Taken::new(me, 0))",
         primitive: "mutex",
         scenarios: "S1",
     },
@@ -55,9 +55,9 @@ pub(crate) const MUTANTS: [Mutant; 12] = [
     Mutant {
         name: "looks whether it is free, then takes it",
         file: "sync/word.rs",
-        original: "self.word.compare_exchange(0, me, SeqCst, Relaxed).map(|_| ())",
-        bug: "let word = self.word.load(Relaxed);
-              if word == 0 { self.word.store(me, SeqCst); Ok(()) } else { Err(word) }",
+        original: "self.word.compare_exchange(0, me.to_word(), SeqCst, Relaxed).ok()?;",
+        bug: "if self.word.load(Relaxed) != 0 { return None; }
+              self.word.store(me.to_word(), SeqCst);",
         primitive: "mutex",
         scenarios: "S5",
     },
@@ -72,7 +72,7 @@ pub(crate) const MUTANTS: [Mutant; 12] = [
     Mutant {
         name: "a writer does not wait for readers",
         file: "sync/rwword.rs",
-        original: "self.drain(deadline).map(|()| taken)",
+        original: "self.drain(taken, deadline)",
         bug: "Ok(taken)",
         primitive: "rwlock",
         scenarios: "S5",
@@ -125,7 +125,7 @@ pub(super) fn seed(mutant: &Mutant, root: &Path, copy: &Path) -> Result<(), Stri
     let file = Path::new("crates/crossdock-core/src").join(mutant.file);
     let text = fs::read_to_string(root.join(&file)).map_err(error)?;
     if text.matches(mutant.original).count() != 1 {
-        let message = "is out of date: its original does not stand exactly once in";
+        let message = "it is out of date, its original does not stand exactly once in";
         return Err(format!("{message} {}", file.display()));
     }
     let bug = text.replace(mutant.original, mutant.bug);
