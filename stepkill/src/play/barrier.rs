@@ -34,6 +34,11 @@ pub(crate) fn play() -> Play<Object> {
         .before(come_later)
         .after(break_if_alone)
         .with_sleeper(),
+        case("wait_timeout, in vain", |s: Stage<Object>| {
+            // The barrier is broken then, for all.
+            let _ = s.barrier.wait_timeout(Duration::from_millis(5));
+        })
+        .after(break_if_unknown),
         case("abort", |s: Stage<Object>| {
             pause();
             s.barrier.abort();

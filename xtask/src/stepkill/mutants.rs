@@ -75,7 +75,7 @@ pub(crate) const MUTANTS: [Mutant; 12] = [
         original: "self.drain(taken, deadline)",
         bug: "Ok(taken)",
         primitive: "rwlock",
-        scenarios: "S5",
+        scenarios: "S1",
     },
     Mutant {
         name: "readers wait for a dead writer",

@@ -182,7 +182,8 @@ impl<const N: usize> Semaphore<N> {
     }
 
     fn permit(&self, index: usize, me: Owner, is_abandoned: bool) -> Permit<'_, N> {
-        Permit { semaphore: self, index, me, is_abandoned }
+        let abandoned = if is_abandoned { ABANDONED } else { 0 };
+        Permit { semaphore: self, index, held: me.to_word() | abandoned }
     }
 
     #[cold]
@@ -264,9 +265,12 @@ impl<const N: usize> fmt::Debug for Semaphore<N> {
 pub struct Permit<'a, const N: usize = 64> {
     semaphore: &'a Semaphore<N>,
     index: usize,
-    me: Owner,
-    is_abandoned: bool,
+    /// The owner's word, and `ABANDONED`. One word, because one of a word and a byte goes through the stack.
+    held: u32,
 }
+
+/// The holder before died with the permit.
+const ABANDONED: u32 = 1 << 31;
 
 impl<const N: usize> Permit<'_, N> {
     /// The number of the permit, below `N`: no two holders have the same.
@@ -278,7 +282,7 @@ impl<const N: usize> Permit<'_, N> {
     /// Whether the holder before died with it: what the permit stands for may need a look.
     #[must_use]
     pub fn is_abandoned(&self) -> bool {
-        self.is_abandoned
+        self.held & ABANDONED != 0
     }
 
     /// Uses the permit up: it does not come back, unless somebody [adds](Semaphore::add_permits) one.
@@ -290,7 +294,7 @@ impl<const N: usize> Permit<'_, N> {
     /// Changes the permit's word, if this process still is the one that took it (not a fork's child).
     #[inline]
     fn give(&self, word: u32) -> bool {
-        let is_mine = self.me.is_me();
+        let is_mine = Owner::from_word(self.held).is_some_and(Owner::is_me);
         if is_mine {
             self.semaphore.permits[self.index].swap(word, SeqCst);
         }
@@ -311,7 +315,7 @@ impl<const N: usize> fmt::Debug for Permit<'_, N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Permit")
             .field("index", &self.index)
-            .field("is_abandoned", &self.is_abandoned)
+            .field("is_abandoned", &self.is_abandoned())
             .finish_non_exhaustive()
     }
 }
