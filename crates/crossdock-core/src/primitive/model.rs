@@ -44,6 +44,11 @@ pub fn weaken(weakness: Weakness) {
     WEAKNESS.set(weakness);
 }
 
+/// Whether orderings are weakened.
+pub fn is_weakened() -> bool {
+    WEAKNESS.get() != Weakness::None
+}
+
 struct Death;
 
 // Who is who in this execution, and who has died. The flags are loom's, so that whoever sees a death sees
