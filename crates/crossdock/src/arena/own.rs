@@ -16,7 +16,7 @@ use crossdock_sys::map::Access;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 
 /// Bytes of the first region for small chunks; each further one is twice as large, up to the maximum.
 const SMALL_REGION_BYTES_FIRST: u64 = 256 << 10;
@@ -45,6 +45,9 @@ pub(crate) fn set_huge_pages(is_huge: bool) {
 pub(crate) struct OwnArena {
     pub(crate) map: Arc<ArenaMap>,
     state: Mutex<State>,
+    /// A large array has been let go while another thread was at work here; whoever has the state next
+    /// looks whether too much is idle.
+    is_limit_due: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -128,11 +131,17 @@ impl OwnArena {
         let classes = (0..CLASSES).map(|_| Queue::default()).collect();
         let state =
             State { classes, small_bytes_next: SMALL_REGION_BYTES_FIRST, ..State::default() };
-        Self { map: Arc::new(map), state: Mutex::new(state) }
+        Self { map: Arc::new(map), state: Mutex::new(state), is_limit_due: AtomicBool::new(false) }
     }
 
     /// Hands out a chunk of at least `bytes` bytes, held by this process.
     pub(crate) fn allocate(&self, member: &'static Member, bytes: u64) -> Result<Handout> {
+        let handout = self.hand_out(member, bytes);
+        self.settle_limit(member);
+        handout
+    }
+
+    fn hand_out(&self, member: &'static Member, bytes: u64) -> Result<Handout> {
         let mut state = self.state.lock();
         let found = match class_of(bytes) {
             Some(class) => self.reuse_in_class(member, &mut state, class),
@@ -342,21 +351,40 @@ impl OwnArena {
 
     /// Gives all idle memory with a region of its own back to the system.
     pub(crate) fn trim(&self, member: &'static Member) -> u64 {
-        self.trim_state(member, &mut self.state.lock(), 0)
+        let bytes = self.trim_state(member, &mut self.state.lock(), 0);
+        self.settle_limit(member);
+        bytes
     }
 
     /// Keeps the idle memory of large arrays within its limit; called when one has been let go.
     pub(crate) fn limit_cache(&self, member: &'static Member) {
-        if let Some(mut state) = self.state.try_lock() {
+        self.is_limit_due.store(true, Ordering::SeqCst);
+        self.settle_limit(member);
+    }
+
+    /// Does what [`limit_cache`](Self::limit_cache) asked for. If another thread has the state, that thread
+    /// does it: each lets go of the state before it looks here.
+    #[inline]
+    fn settle_limit(&self, member: &'static Member) {
+        while self.is_limit_due.load(Ordering::SeqCst) {
+            fence(Ordering::SeqCst);
+            let Some(mut state) = self.state.try_lock() else { return };
+            self.limit_state(member, &mut state);
+        }
+    }
+
+    fn limit_state(&self, member: &'static Member, state: &mut State) {
+        if self.is_limit_due.swap(false, Ordering::SeqCst) {
             let keep_bytes = CACHE_BYTES_MAX.load(Ordering::Relaxed);
             if state.large.iter().map(|piece| piece.bytes).sum::<u64>() > keep_bytes {
-                self.trim_state(member, &mut state, keep_bytes);
+                self.trim_state(member, state, keep_bytes);
             }
         }
     }
 
     pub(crate) fn stats(&self, member: &'static Member) -> ArenaStats {
-        let state = self.state.lock();
+        let mut state = self.state.lock();
+        self.limit_state(member, &mut state);
         let pieces =
             || state.classes.iter().flat_map(|queue| &queue.pieces).chain(state.large.iter());
         let held = pieces().filter(|piece| self.is_held(piece, Some(member)));
