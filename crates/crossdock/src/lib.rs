@@ -77,7 +77,7 @@ pub mod registry;
 pub mod sync;
 pub mod value;
 
-pub use array::{Array, ArrayMut, IntoShape, Order};
+pub use array::{AnyArray, Array, ArrayMut, IntoShape, Order};
 pub use block::{BlockOptions, BlockStats, SharedBlock};
 pub use crossdock_core::atomic::{Atomic, AtomicBits, AtomicElement, AtomicNumber};
 pub use crossdock_core::element::{DType, Element, Item, UnknownDType};
