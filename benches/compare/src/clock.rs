@@ -47,14 +47,22 @@ pub(crate) fn sleep_until(ns: u64) {
 }
 
 /// Calls `poll` until it gives a value, at most [`POLL_LIMIT`] long.
-pub(crate) fn poll_until<T>(mut poll: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+pub(crate) fn poll_until<T>(poll: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    poll_idling(hint::spin_loop, poll)
+}
+
+/// The same, doing something else after each call in vain.
+pub(crate) fn poll_idling<T>(
+    idle: impl Fn(),
+    mut poll: impl FnMut() -> Result<Option<T>>,
+) -> Result<T> {
     let mut end_ns = None;
     loop {
         for _ in 0..POLLS_PER_LOOK {
             if let Some(value) = poll()? {
                 return Ok(value);
             }
-            hint::spin_loop();
+            idle();
         }
         let limit_ns = u64::try_from(POLL_LIMIT.as_nanos())?;
         if now_ns() > *end_ns.get_or_insert_with(|| now_ns() + limit_ns) {

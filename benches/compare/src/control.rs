@@ -14,6 +14,10 @@ pub(crate) enum Request {
     Send { value: f64 },
     /// Receive an array full of this value.
     Recv { value: f64 },
+    /// Both of it, by two threads of one process.
+    Pass { value: f64 },
+    /// So many records in all, each sender's numbered from `first` on, sent from a time stamp on.
+    Stream { total: u64, first: u64, start_ns: u64 },
     /// Hand over so many arrays and keep none.
     Queue { count: usize },
     /// Take so many arrays and keep them.
@@ -69,6 +73,12 @@ impl Control {
             }
             Some("send") => Request::Send { value: word(&mut words)? },
             Some("recv") => Request::Recv { value: word(&mut words)? },
+            Some("pass") => Request::Pass { value: word(&mut words)? },
+            Some("stream") => Request::Stream {
+                total: word(&mut words)?,
+                first: word(&mut words)?,
+                start_ns: word(&mut words)?,
+            },
             Some("queue") => Request::Queue { count: word(&mut words)? },
             Some("hold") => Request::Hold { count: word(&mut words)? },
             Some("loan") => Request::Loan { count: word(&mut words)? },

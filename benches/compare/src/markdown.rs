@@ -11,7 +11,7 @@ pub(crate) fn table(rows: &[&Row]) -> String {
     for row in rows {
         let [min, p50, p99] = row.numbers();
         let ratios: Vec<String> =
-            row.note.iter().cloned().chain(row.comparisons.iter().map(ratio)).collect();
+            row.comparisons.iter().map(ratio).chain(row.note.clone()).collect();
         let goals: Vec<String> = row.comparisons.iter().map(goal).collect();
         lines.push(format!(
             "| {} | {} | {min} | {p50} | {p99} | {} | {} |",

@@ -10,7 +10,7 @@ use crate::peer::Peer;
 use crate::subject::python;
 
 /// Set-up, or one burst of small messages, takes far less.
-const LIMIT: Duration = Duration::from_secs(20);
+pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 /// The slowest rival moves 500 MB in about two seconds.
 const CARRY_LIMIT: Duration = Duration::from_secs(60);
 
@@ -149,6 +149,7 @@ pub(crate) fn ask_for(peer: &mut Peer, request: &str, word: &str) -> Result<Vec<
     numbers(&peer.hear(word, LIMIT)?)
 }
 
+/// Starts one end of a pair.
 fn spawn(
     bench: &Bench,
     role: &str,
@@ -158,23 +159,36 @@ fn spawn(
     token: &str,
     stand: &Stand,
 ) -> Result<Peer> {
+    let mut command = end_command(bench, role, side, id, stand)?;
+    command.args(["--bytes", &bytes.to_string(), "--token", token]);
+    Peer::spawn(format!("{role} {side}"), command)
+}
+
+/// The command that starts one end of a role; what it works on is still to be said.
+pub(crate) fn end_command(
+    bench: &Bench,
+    role: &str,
+    side: &str,
+    id: &str,
+    stand: &Stand,
+) -> Result<Command> {
     let mut command = Command::new(env::current_exe()?);
     command
-        .args(["role", role, "--side", side, "--id", id, "--bytes", &bytes.to_string()])
+        .args(["role", role, "--side", side, "--id", id])
         .arg("--dir")
         .arg(&bench.dir)
         .arg("--shm")
         .arg(&bench.shm)
-        .args(["--token", token])
         .env("CROSSDOCK_DIR", bench.crossdock_dir())
         .env("TMPDIR", &bench.dir);
     for cpu in &stand.cpus[usize::from(side == "b")] {
         command.args(["--cpu", &cpu.to_string()]);
     }
     command.args(["--priority", stand.priority.name()]);
-    Peer::spawn(format!("{role} {side}"), command)
+    Ok(command)
 }
 
-fn numbers(line: &str) -> Result<Vec<f64>> {
+/// The numbers of an answer.
+pub(crate) fn numbers(line: &str) -> Result<Vec<f64>> {
     Ok(line.split_ascii_whitespace().map(str::parse).collect::<Result<_, _>>()?)
 }

@@ -73,12 +73,46 @@ pub(crate) struct Place {
     /// How to run there.
     #[arg(long)]
     pub(crate) priority: Priority,
+    /// Which of the senders, or of the receivers, of a stream.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) index: usize,
+    #[command(flatten)]
+    pub(crate) ends: Ends,
+}
+
+/// The ends of a stream, and how its records travel. Everything else has one sender and one receiver.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Ends {
+    /// How many send.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) senders: usize,
+    /// How many receive.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) receivers: usize,
+    /// Whether several records travel as one message.
+    #[arg(long)]
+    pub(crate) batched: bool,
+}
+
+impl Ends {
+    /// Whether there is one sender and one receiver, so that each has a CPU to itself.
+    pub(crate) fn are_two(self) -> bool {
+        self.senders + self.receivers == 2
+    }
 }
 
 impl Place {
     /// The array length in elements.
     pub(crate) fn len(&self) -> usize {
         self.bytes / size_of::<f64>()
+    }
+
+    /// Keeps the calling thread, the first or the second of two, on a CPU of its own if there are two.
+    pub(crate) fn stand_on(&self, index: usize) -> Result<()> {
+        match self.cpus[..] {
+            [first, second] => pin(&[[first, second][index]]),
+            _ => Ok(()),
+        }
     }
 
     /// Binds this process to its CPU, its priority and its parent's life.

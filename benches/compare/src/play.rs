@@ -129,30 +129,40 @@ pub(crate) fn carries(control: &mut Control, len: usize, mut carry: impl Carry) 
     loop {
         match control.next()? {
             Request::Send { value } => {
-                pause_ns(SETTLE_NS);
-                let start_ns = now_ns();
-                carry.fill(value)?;
-                let filled_ns = now_ns();
-                carry.send()?;
+                let [start_ns, filled_ns] = hand_over(&mut carry, value)?;
                 control.say(&format!("sent {start_ns} {filled_ns}"))?;
             }
             Request::Recv { value } => {
-                carry.recv()?;
-                let got_ns = now_ns();
-                let (read, total) = carry.sum()?;
-                let read_ns = now_ns();
-                carry.release()?;
-                if read != len || total != value * len as f64 {
-                    return Err(
-                        format!("expected {len} \u{d7} {value}, read {read}: {total}").into()
-                    );
-                }
+                let [got_ns, read_ns] = take_over(&mut carry, len, value)?;
                 control.say(&format!("got {got_ns} {read_ns}"))?;
             }
             Request::Quit => return Ok(()),
             other => return Err(format!("a carrier cannot {other:?}").into()),
         }
     }
+}
+
+/// Fills and sends an array: when that began, and when it was filled.
+pub(crate) fn hand_over(carry: &mut impl Carry, value: f64) -> Result<[u64; 2]> {
+    pause_ns(SETTLE_NS);
+    let start_ns = now_ns();
+    carry.fill(value)?;
+    let filled_ns = now_ns();
+    carry.send()?;
+    Ok([start_ns, filled_ns])
+}
+
+/// Receives and sums an array: when it was here, and when it was read.
+pub(crate) fn take_over(carry: &mut impl Carry, len: usize, value: f64) -> Result<[u64; 2]> {
+    carry.recv()?;
+    let got_ns = now_ns();
+    let (read, total) = carry.sum()?;
+    let read_ns = now_ns();
+    carry.release()?;
+    if read != len || total != value * len as f64 {
+        return Err(format!("expected {len} \u{d7} {value}, read {read}: {total}").into());
+    }
+    Ok([got_ns, read_ns])
 }
 
 /// Fills memory for as long as the parent wants.

@@ -131,11 +131,11 @@ impl Row {
             Some(false) => "NO".to_owned(),
             None => String::new(),
         };
-        let ratio = self
-            .note
-            .iter()
-            .cloned()
-            .chain((!self.comparisons.is_empty()).then(|| lines(Comparison::ratio_text)));
+        // The goals stand beside the ratios, so the note comes last.
+        let ratio = (!self.comparisons.is_empty())
+            .then(|| lines(Comparison::ratio_text))
+            .into_iter()
+            .chain(self.note.clone());
         vec![
             Cell::new(self.measure),
             Cell::new(&self.subject),

@@ -4,10 +4,10 @@ use std::ops::RangeInclusive;
 
 use indicatif::ProgressBar;
 
+use super::carry::{Carrier, Measured, PAUSE_NS, Running, Start};
 use super::{MIB, Measure};
 use crate::Result;
 use crate::bench::Bench;
-use crate::pair::Pair;
 use crate::stats::Samples;
 use crate::table::{Comparison, Goal, Row, size};
 
@@ -34,25 +34,6 @@ const SIZES: &[Size] = &[
 
 /// Written + hop + read against the queue, and against out of band, at every size.
 const TOTAL_GOALS: [Goal; 2] = [Goal::AtLeast(10.0), Goal::AtLeast(3.0)];
-
-/// How a carrier is started.
-#[derive(Clone, Copy)]
-enum Start {
-    Role(&'static str),
-    Python(&'static str),
-}
-
-struct Carrier {
-    start: Start,
-    label: &'static str,
-    /// The role whose round trip, halved, is the hop alone, where only a handle travels, and how long
-    /// both sides wait before each trip: not at all if they are awake.
-    hop: Option<(&'static str, u64)>,
-}
-
-/// Trips of a burst of hops alone, and how long both sides wait before each until they are asleep.
-const TRIPS: usize = 20;
-const PAUSE_NS: u64 = 50_000;
 
 const fn carrier(start: Start, label: &'static str) -> Carrier {
     Carrier { start, label, hop: None }
@@ -86,22 +67,6 @@ const CARRIERS: &[Carrier] = &[
     carrier(Start::Role("postcard-pipe"), "postcard through a pipe"),
 ];
 
-/// The processes of a carrier.
-struct Running {
-    whole: Option<Pair>,
-    hop: Option<(Pair, u64)>,
-}
-
-/// What was measured of one carrier.
-#[derive(Default)]
-struct Measured {
-    /// The hop of an array that was just written.
-    written_hop: Samples,
-    /// The hop alone; the same where the bytes travel.
-    hop: Samples,
-    total: Samples,
-}
-
 fn run(bench: &Bench) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for wanted in SIZES {
@@ -127,46 +92,19 @@ fn carry(bench: &Bench, bytes: usize, rounds: usize, bar: &ProgressBar) -> Resul
     let mut running = Vec::new();
     for carrier in CARRIERS {
         bar.set_message(format!("starting {} {}", carrier.label, size(bytes)));
-        running.push(start(bench, carrier, bytes)?);
+        running.push(Running::start(bench, carrier, bytes)?);
     }
     let mut all: Vec<Measured> = CARRIERS.iter().map(|_| Measured::default()).collect();
     for round in 0..=rounds {
         for ((running, carrier), measured) in running.iter_mut().zip(CARRIERS).zip(&mut all) {
             bar.set_message(format!("{} {}", carrier.label, size(bytes)));
             let mut kept = Measured::default();
-            play(running, (round + 1) as f64, if round > 0 { measured } else { &mut kept })?;
+            running.play((round + 1) as f64, if round > 0 { measured } else { &mut kept })?;
             bar.inc(1);
         }
     }
-    let pairs =
-        running.into_iter().flat_map(|running| [running.whole, running.hop.map(|(pair, _)| pair)]);
-    pairs.flatten().try_for_each(Pair::quit)?;
+    running.into_iter().try_for_each(Running::quit)?;
     Ok(all)
-}
-
-fn start(bench: &Bench, carrier: &Carrier, bytes: usize) -> Result<Running> {
-    let whole = match carrier.start {
-        Start::Role(role) => Some(Pair::open(bench, role, bytes)?),
-        Start::Python(_) if bench.python_missing.is_some() => None,
-        Start::Python(kind) => Some(Pair::python(bench, kind, bytes)?),
-    };
-    let hop = match carrier.hop {
-        Some((role, pause_ns)) => Some((Pair::open(bench, role, bytes)?, pause_ns)),
-        None => None,
-    };
-    Ok(Running { whole, hop })
-}
-
-fn play(running: &mut Running, value: f64, measured: &mut Measured) -> Result<()> {
-    let Some(whole) = &mut running.whole else { return Ok(()) };
-    let passage = whole.pass(value)?;
-    measured.written_hop.push_round(vec![passage.hop_ns]);
-    measured.total.push_round(vec![passage.total_ns]);
-    measured.hop.push_round(match &mut running.hop {
-        Some((hop, pause_ns)) => hop.burst(TRIPS, *pause_ns)?,
-        None => vec![passage.hop_ns],
-    });
-    Ok(())
 }
 
 /// The rows of one part; `goals` are ours against the queue and against out of band.

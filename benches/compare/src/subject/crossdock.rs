@@ -17,7 +17,7 @@ const CAPACITY: usize = 8;
 /// The same where bytes are counted, as P11 asks.
 const STOCK_CAPACITY: usize = 2;
 /// The other side is there already; its channels only have to be found.
-const OPEN_LIMIT: Duration = Duration::from_secs(5);
+pub(super) const OPEN_LIMIT: Duration = Duration::from_secs(5);
 
 /// Both directions of one side.
 struct Ends {

@@ -1,5 +1,8 @@
 //! iceoryx2: loaned slices through publish-subscribe, polled or woken by its event service.
 
+pub(crate) mod carry;
+pub(crate) mod stream;
+
 use ::iceoryx2::port::listener::Listener;
 use ::iceoryx2::port::notifier::Notifier;
 use ::iceoryx2::port::publisher::Publisher;

@@ -1,5 +1,7 @@
 //! ipc-channel: a handle of its shared memory, a serialised vector, and plain bytes.
 
+pub(crate) mod stream;
+
 use std::sync::Arc;
 
 use ::ipc_channel::ipc::{

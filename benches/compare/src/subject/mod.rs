@@ -3,6 +3,7 @@
 //! A subject is a function that takes a [`Place`] and plays one end of a pair until it is told to
 //! quit. Adding one is one file here, one line in [`ROLES`] and one line in a measure.
 
+pub(crate) mod crossbeam;
 pub(crate) mod crossdock;
 pub(crate) mod floor;
 pub(crate) mod iceoryx2;
@@ -13,6 +14,7 @@ pub(crate) mod pipe;
 pub(crate) mod pthread;
 pub(crate) mod python;
 pub(crate) mod raw_sync;
+pub(crate) mod record;
 
 use crate::Result;
 use crate::control::Control;
@@ -26,6 +28,9 @@ const ROLES: &[(&str, Role)] = &[
     ("floor-spin-payload", floor::spin_payload),
     ("floor-futex", floor::futex),
     ("floor-carry", floor::carry),
+    ("crossbeam-carry", crossbeam::carry),
+    ("crossbeam-carry-awake", crossbeam::carry_awake),
+    ("crossbeam-stream", crossbeam::stream),
     ("crossdock-awake", crossdock::awake),
     ("crossdock-asleep", crossdock::asleep),
     ("crossdock-moved", crossdock::moved),
@@ -34,13 +39,18 @@ const ROLES: &[(&str, Role)] = &[
     ("crossdock-carry-awake", crossdock::carry_awake),
     ("crossdock-fill", crossdock::fill),
     ("crossdock-stock", crossdock::stock),
+    ("crossdock-stream-handle", record::by_handle),
     ("iceoryx2-poll", iceoryx2::poll),
+    ("iceoryx2-carry", iceoryx2::carry::awake),
+    ("iceoryx2-stream", iceoryx2::stream::stream),
     ("iceoryx2-event", iceoryx2::event),
     ("iceoryx2-stock", iceoryx2::stock),
     ("ipc-channel-handle", ipc_channel::handle),
     ("ipc-channel-serde", ipc_channel::serde),
     ("ipc-channel-bytes", ipc_channel::bytes),
+    ("ipc-channel-stream", ipc_channel::stream::stream),
     ("raw-sync-event", raw_sync::event),
+    ("raw-sync-carry", raw_sync::carry),
     ("postcard-pipe", pipe::postcard),
     ("lock-futex", lock::futex_word),
     ("lock-futex-spin", lock::spinning_futex_word),

@@ -3,13 +3,18 @@
 use std::process::{Command, Stdio};
 
 use crate::bench::Stand;
+use crate::place::Ends;
+use crate::record::BATCH;
 
 /// Both processes of a Python subject; see the file for the conversation.
 const SCRIPT: &str = include_str!("queue.py");
 /// The processes that share a lock.
 const LOCK_SCRIPT: &str = include_str!("lock.py");
 
-/// What the lock needs.
+/// The processes at the ends of a queue.
+const STREAM_SCRIPT: &str = include_str!("stream.py");
+
+/// What the lock and the queue need.
 pub(crate) const LOCK_MODULE: &str = "multiprocessing.synchronize";
 
 /// Why there will be no Python rows, or `None` if there will: whether it has what they need.
@@ -47,8 +52,22 @@ pub(crate) fn command(
 /// The command that starts so many processes with one lock.
 pub(crate) fn lock_command(python: &str, processes: usize, stand: &Stand) -> Command {
     let mut command = Command::new(python);
-    let cpus: Vec<String> = stand.cpus[0].iter().map(usize::to_string).collect();
-    command.args(["-c", LOCK_SCRIPT, &processes.to_string(), &cpus.join(",")]);
+    command.args(["-c", LOCK_SCRIPT, &processes.to_string(), &cpu_list(stand)]);
     command.arg(stand.priority.name());
     command
+}
+
+/// The command that starts the ends of a stream.
+pub(crate) fn stream_command(python: &str, ends: Ends, stand: &Stand) -> Command {
+    let mut command = Command::new(python);
+    let batch = if ends.batched { BATCH } else { 1 };
+    command.args(["-c", STREAM_SCRIPT]);
+    command.args([ends.senders, ends.receivers, batch].map(|number| number.to_string()));
+    command.args([&cpu_list(stand), stand.priority.name()]);
+    command
+}
+
+fn cpu_list(stand: &Stand) -> String {
+    let cpus: Vec<String> = stand.cpus[0].iter().map(usize::to_string).collect();
+    cpus.join(",")
 }

@@ -4,6 +4,7 @@
 //! are never carried into seconds). The parent bounds the wait instead.
 
 use std::error::Error;
+use std::slice;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ::raw_sync::Timeout;
@@ -15,11 +16,15 @@ use crate::Result;
 use crate::contest::{Lock, contests};
 use crate::control::Control;
 use crate::place::{Place, Side};
-use crate::play::{Hop, Note, hops};
+use crate::play::{Carry, Hop, Note, carries, hops};
+use crate::sum::sum;
 
 /// Bytes of an event, its direction's payload behind it.
 const PAYLOAD_OFFSET: usize = 512;
 const LANE_BYTES: usize = 1024;
+/// Bytes of both directions, an array behind them on a page of its own.
+const LANES_BYTES: usize = 4096;
+const _: () = assert!(2 * LANE_BYTES <= LANES_BYTES);
 
 /// One direction: an event, and the first words of the array.
 struct Lane {
@@ -60,7 +65,7 @@ fn local(error: Box<dyn Error>) -> Box<dyn Error + Send + Sync> {
 struct Woken {
     outgoing: Lane,
     incoming: Lane,
-    _block: Shmem,
+    block: Shmem,
 }
 
 impl Hop for Woken {
@@ -82,15 +87,74 @@ impl Hop for Woken {
     }
 }
 
+impl Woken {
+    /// A makes the block, with room for `bytes` behind the lanes, and B finds it.
+    fn open(place: &Place, bytes: usize) -> Result<Self> {
+        let size = LANES_BYTES + bytes;
+        let conf = ShmemConf::new().os_id(format!("/{}.raw", place.id)).size(size);
+        let block = if place.side == Side::A { conf.create()? } else { conf.open()? };
+        let (out, back) = if place.side == Side::A { (0, 1) } else { (1, 0) };
+        let outgoing = Lane::open(&block, out, place.side)?;
+        let incoming = Lane::open(&block, back, place.side)?;
+        Ok(Self { outgoing, incoming, block })
+    }
+}
+
+/// One array behind the lanes, written by A and read by B.
+struct Whole {
+    woken: Woken,
+    len: usize,
+    seq: u64,
+}
+
+impl Whole {
+    fn values(&self) -> *mut f64 {
+        // SAFETY: the array lies in the block.
+        unsafe { self.woken.block.as_ptr().add(LANES_BYTES) }.cast()
+    }
+}
+
+impl Carry for Whole {
+    fn fill(&mut self, value: f64) -> Result<()> {
+        // SAFETY: page-aligned, `len` elements long, any bits are an f64; B reads only between an event
+        // and its answer to the parent, and A writes only after that answer.
+        unsafe { slice::from_raw_parts_mut(self.values(), self.len) }.fill(value);
+        Ok(())
+    }
+
+    fn send(&mut self) -> Result<()> {
+        self.seq += 1;
+        self.woken.send(Note { seq: self.seq, held_ns: 0 })
+    }
+
+    fn recv(&mut self) -> Result<()> {
+        self.woken.recv()?;
+        Ok(())
+    }
+
+    fn sum(&mut self) -> Result<(usize, f64)> {
+        // SAFETY: as in `fill`.
+        let values = unsafe { slice::from_raw_parts(self.values(), self.len) };
+        Ok((self.len, sum(values)))
+    }
+
+    fn release(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
 /// Receiver sleeps in an `Event`.
 pub(crate) fn event(place: &Place, control: &mut Control) -> Result<()> {
-    let conf = ShmemConf::new().os_id(format!("/{}.raw", place.id)).size(2 * LANE_BYTES);
-    let block = if place.side == Side::A { conf.create()? } else { conf.open()? };
-    let (out, back) = if place.side == Side::A { (0, 1) } else { (1, 0) };
-    let outgoing = Lane::open(&block, out, place.side)?;
-    let incoming = Lane::open(&block, back, place.side)?;
+    let woken = Woken::open(place, 0)?;
     control.token("")?;
-    hops(control, place.side, Woken { outgoing, incoming, _block: block })
+    hops(control, place.side, woken)
+}
+
+/// One array in a block that both sides have mapped; the receiver sleeps in an `Event`.
+pub(crate) fn carry(place: &Place, control: &mut Control) -> Result<()> {
+    let woken = Woken::open(place, place.bytes)?;
+    control.token("")?;
+    carries(control, place.len(), Whole { woken, len: place.len(), seq: 0 })
 }
 
 /// Bytes of a mutex, the counter behind it.
