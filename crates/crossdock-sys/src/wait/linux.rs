@@ -35,13 +35,11 @@ pub fn wait(word: &AtomicU32, expected: u32, deadline: Deadline) {
 /// A kernel before 5.16, or one that is told to refuse `futex_waitv`, sleeps on the first word only. The
 /// others, and those beyond [`WAIT_WORDS_MAX`], are looked at every millisecond.
 #[doc(alias = "futex_waitv")]
-pub fn wait_any(words: &[(&AtomicU32, u32)], deadline: Deadline) {
+#[expect(single_use_lifetimes, reason = "the compiler wants it to have a name")]
+pub fn wait_any<'a>(words: impl Iterator<Item = (&'a AtomicU32, u32)> + Clone, deadline: Deadline) {
     static HAS_WAITV: AtomicBool = AtomicBool::new(true);
-    if let [(word, expected)] = words {
-        return wait(word, *expected, deadline);
-    }
     if HAS_WAITV.load(Ordering::Relaxed) {
-        if wait_in_turns(words, deadline, WAIT_WORDS_MAX, waitv) {
+        if wait_in_turns(words.clone(), deadline, WAIT_WORDS_MAX, waitv) {
             return;
         }
         HAS_WAITV.store(false, Ordering::Relaxed);
@@ -62,24 +60,33 @@ enum Sleep {
 
 /// Sleeps on the first `asleep_max` words with `sleep`, and looks at the others in between. False when the
 /// kernel cannot.
-fn wait_in_turns(
-    words: &[(&AtomicU32, u32)],
+#[expect(single_use_lifetimes, reason = "the compiler wants it to have a name")]
+fn wait_in_turns<'a>(
+    words: impl Iterator<Item = (&'a AtomicU32, u32)> + Clone,
     deadline: Deadline,
     asleep_max: usize,
     sleep: impl Fn(&[(&AtomicU32, u32)], Deadline) -> Sleep,
 ) -> bool {
-    let (slept_on, looked_at) = words.split_at(words.len().min(asleep_max));
+    let nobody = AtomicU32::new(0);
+    let mut slept_on = [(&nobody, 0); WAIT_WORDS_MAX];
+    let mut count = 0;
+    for (place, word) in slept_on.iter_mut().zip(words.clone().take(asleep_max)) {
+        *place = word;
+        count += 1;
+    }
+    // Without any words, until the deadline.
+    let slept_on = &slept_on[..count.max(1)];
+    let has_more = words.clone().nth(asleep_max).is_some();
     loop {
-        let until = if looked_at.is_empty() { deadline } else { deadline.within(LOOK) };
+        let until = if has_more { deadline.within(LOOK) } else { deadline };
         let end = sleep(slept_on, until);
         if end == Sleep::Unsupported {
             return false;
         }
-        let has_changed =
-            |(word, expected): &(&AtomicU32, u32)| word.load(Ordering::Acquire) != *expected;
+        let mut words = words.clone();
         if end == Sleep::Woken
-            || looked_at.is_empty()
-            || words.iter().any(has_changed)
+            || !has_more
+            || words.any(|(word, expected)| word.load(Ordering::Acquire) != expected)
             || deadline.is_past()
         {
             return true;
@@ -89,7 +96,7 @@ fn wait_in_turns(
 
 /// One sleep on all of at most [`WAIT_WORDS_MAX`] words.
 fn waitv(words: &[(&AtomicU32, u32)], deadline: Deadline) -> Sleep {
-    if words.is_empty() {
+    if let [_] = words {
         return wait_first(words, deadline);
     }
     let mut waits = [futex::Wait::new(); WAIT_WORDS_MAX];
@@ -98,22 +105,23 @@ fn waitv(words: &[(&AtomicU32, u32)], deadline: Deadline) -> Sleep {
         wait.uaddr = futex::WaitPtr::new(word.as_ptr().cast());
         wait.flags = futex::WaitFlags::SIZE_U32;
     }
-    let waits = &waits[..words.len().min(WAIT_WORDS_MAX)];
+    let waits = &waits[..words.len()];
     let until = timespec(deadline);
     match futex::waitv(waits, futex::WaitvFlags::empty(), Some(&until), ClockId::Monotonic) {
         Ok(_) | Err(Errno::AGAIN | Errno::INTR) => Sleep::Woken,
         // A container's filter may refuse what it does not know.
         Err(Errno::NOSYS | Errno::PERM) => Sleep::Unsupported,
+        Err(Errno::TIMEDOUT) => Sleep::Over,
         // Out of memory, say: there must be a sleep, or the caller would spin.
         Err(_) => wait_first(words, deadline.within(LOOK)),
     }
 }
 
-/// One sleep on the first word; without words, until the deadline.
+/// One sleep on the first word.
 fn wait_first(words: &[(&AtomicU32, u32)], deadline: Deadline) -> Sleep {
-    let nobody = AtomicU32::new(0);
-    let (word, expected) = words.first().copied().unwrap_or((&nobody, 0));
-    wait(word, expected, deadline);
+    if let Some((word, expected)) = words.first() {
+        wait(word, *expected, deadline);
+    }
     // A wake-up without a change would go unnoticed here; those who wake change the word first.
     Sleep::Over
 }
@@ -154,9 +162,13 @@ mod tests {
         words.iter().zip(expected.iter().copied()).collect()
     }
 
+    fn wait_any(words: &[(&AtomicU32, u32)], deadline: Deadline) {
+        super::wait_any(words.iter().copied(), deadline);
+    }
+
     /// As [`wait_any`] on a kernel that cannot.
     fn wait_any_without_waitv(words: &[(&AtomicU32, u32)], deadline: Deadline) {
-        wait_in_turns(words, deadline, 1, wait_first);
+        assert!(wait_in_turns(words.iter().copied(), deadline, 1, wait_first));
     }
 
     #[test]
