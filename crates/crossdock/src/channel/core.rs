@@ -60,7 +60,7 @@ impl std::fmt::Display for MessageType {
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) member: &'static Member,
-    map: ChannelMap,
+    pub(super) map: ChannelMap,
     message: MessageType,
     /// Handles of this process: senders, receivers.
     handles: Mutex<[usize; 2]>,
@@ -190,14 +190,14 @@ impl Core {
         self.map.table.ring.len()
     }
 
-    fn members(&self, end: End) -> &Members {
+    pub(super) fn members(&self, end: End) -> &Members {
         match end {
             End::Sender => &self.map.table.control.senders,
             End::Receiver => &self.map.table.control.receivers,
         }
     }
 
-    fn signal(&self, end: End) -> &Signal {
+    pub(super) fn signal(&self, end: End) -> &Signal {
         match end {
             End::Sender => &self.map.table.control.not_full,
             End::Receiver => &self.map.table.control.not_empty,
@@ -234,7 +234,7 @@ impl Core {
     }
 
     /// Whether both sides of a hand-over are this process's own.
-    fn check_ours(&self) -> Result<()> {
+    pub(super) fn check_ours(&self) -> Result<()> {
         if self.named.is_ours() && self.member.is_ours() {
             Ok(())
         } else {
@@ -433,7 +433,7 @@ impl Core {
     }
 
     /// Looks for the dead if the last look in this process is a slice ago.
-    fn look_for_dead_now_and_then(&self) {
+    pub(crate) fn look_for_dead_now_and_then(&self) {
         let now = now_ns();
         let before = self.looked_ns.load(Ordering::Relaxed);
         if u128::from(now.saturating_sub(before)) >= SLICE.as_nanos() {

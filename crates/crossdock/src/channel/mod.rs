@@ -15,6 +15,7 @@ pub(crate) mod core;
 mod error;
 pub(crate) mod map;
 mod message;
+mod ready;
 mod receiver;
 mod recent;
 mod sender;

@@ -31,7 +31,7 @@ use std::time::Duration;
 /// # Ok::<(), crossdock::Error>(())
 /// ```
 pub struct Receiver<M: Message> {
-    core: Arc<Core>,
+    pub(super) core: Arc<Core>,
     messages: PhantomData<fn() -> M>,
 }
 

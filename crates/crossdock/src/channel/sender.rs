@@ -32,7 +32,7 @@ use std::time::Duration;
 /// # Ok::<(), crossdock::Error>(())
 /// ```
 pub struct Sender<M: Message> {
-    core: Arc<Core>,
+    pub(super) core: Arc<Core>,
     messages: PhantomData<fn(M)>,
 }
 
