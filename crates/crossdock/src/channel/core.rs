@@ -231,6 +231,11 @@ impl Core {
             self.signal(End::Sender).notify_all();
             self.signal(End::Receiver).notify_all();
         }
+        #[cfg(feature = "async")]
+        if *handles == [0; 2] {
+            drop(handles);
+            super::asynchronous::let_go(self);
+        }
     }
 
     /// Whether both sides of a hand-over are this process's own.

@@ -11,6 +11,8 @@
 //!   receiver drops it. A receiver that is killed frees what it held.
 //! * The name goes with the last user.
 
+#[cfg(feature = "async")]
+pub(crate) mod asynchronous;
 pub(crate) mod core;
 mod error;
 pub(crate) mod map;
@@ -20,6 +22,8 @@ mod receiver;
 mod recent;
 mod sender;
 
+#[cfg(feature = "async")]
+pub use asynchronous::{RecvFuture, SendFuture};
 pub use error::{
     RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
 };
