@@ -31,6 +31,7 @@
 //! | several processes to fill parts of one array | [`ArrayMut::split_at`], [`ArrayMut::chunks`] |
 //! | an array of numbers that many processes change | [`Array`] of [`Atomic`] |
 //! | a number, a struct or a slice that several processes change | [`Value`] of an [`Atomic`] or a lock of [`sync`] |
+//! | to wait for whichever of several channels and events comes first | [`Select`] |
 //! | to wait for another process | [`sync`]: locks, condition variables, semaphores, events, barriers |
 //! | raw bytes under a name, also for Python or C | [`SharedBlock`] |
 //! | to see, inspect or clean what is there | [`registry`], or the `crossdock` command |
@@ -54,6 +55,7 @@
 //!
 //! # Features
 //!
+//! * `async`: `Receiver::recv_async` and `Sender::send_async`, for any runtime.
 //! * `lock_api`: `sync::RawMutex` and `sync::RawRwLock` for the guards of the `lock_api` crate.
 //! * `npy` (default): read and write `.npy` files, [`npy`].
 //! * `ndarray`: `Array::as_ndarray` and its like.
@@ -74,6 +76,7 @@ mod owners;
 mod parties;
 mod reap;
 pub mod registry;
+mod select;
 pub mod sync;
 pub mod value;
 
@@ -87,4 +90,5 @@ pub use error::{Error, ErrorKind, Result};
 pub use half::{bf16, f16};
 pub use namespace::NAME_BYTES_MAX;
 pub use num_complex::Complex;
+pub use select::{OPERATIONS_MAX, Select};
 pub use value::Value;

@@ -110,7 +110,13 @@ impl Ledger {
         self.returned.store(1, Release);
     }
 
-    /// Whether such a message may be waiting. The caller looks at every row and, if it finds one, notes that
+    /// Whether such a message may be waiting.
+    #[must_use]
+    pub fn may_be_returned(&self) -> bool {
+        self.returned.load(Acquire) != 0
+    }
+
+    /// Whether such a message may be waiting, which is forgotten by this. The caller looks at every row and, if it finds one, notes that
     /// there may be more; so does the reaper of whoever dies over that.
     #[inline]
     #[must_use]

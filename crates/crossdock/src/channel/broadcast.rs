@@ -12,8 +12,8 @@
 //! use crossdock::{Array, channel::broadcast::{Receiver, Sender}};
 //!
 //! let tx = Sender::<Array<f32>>::create("broadcast-docs", 8)?;
-//! let mut left = Receiver::<Array<f32>>::open("broadcast-docs")?; // in any process
-//! let mut right = Receiver::<Array<f32>>::open("broadcast-docs")?;
+//! let left = Receiver::<Array<f32>>::open("broadcast-docs")?; // in any process
+//! let right = Receiver::<Array<f32>>::open("broadcast-docs")?;
 //!
 //! tx.send(Array::from_slice(&[1.0, 2.0])?)?;
 //! assert_eq!(left.recv()?[1], 2.0);
@@ -36,6 +36,7 @@ use crossdock_core::ring::broadcast::{Broadcast, READERS_MAX, Subscription, Take
 use crossdock_core::ring::{Refused, SLOT_WORDS};
 use crossdock_core::settings::{Mode, WhenFull};
 use crossdock_sys::clock::Deadline;
+use parking_lot::Mutex;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -43,14 +44,14 @@ use std::time::Duration;
 
 /// The sending end of a broadcast; clone it, or open it again in any process.
 pub struct Sender<M: SharedMessage> {
-    core: Arc<Core>,
+    pub(super) core: Arc<Core>,
     messages: PhantomData<fn(M)>,
 }
 
 /// The receiving end of a broadcast: it has a place of its own among the messages.
 pub struct Receiver<M: SharedMessage> {
-    core: Arc<Core>,
-    subscription: Subscription,
+    pub(super) core: Arc<Core>,
+    place: Mutex<Subscription>,
     messages: PhantomData<fn() -> M>,
 }
 
@@ -154,8 +155,7 @@ impl Core {
 
 impl<M: SharedMessage> Receiver<M> {
     pub(super) fn new(core: Arc<Core>) -> Result<Self> {
-        let place = core.broadcast()?.subscribe(core.member.me.party);
-        let Some(subscription) = place else {
+        let Some(place) = core.broadcast()?.subscribe(core.member.me.party) else {
             let text = format!(
                 "all {READERS_MAX} places for receivers of broadcast {:?} are taken",
                 core.name()
@@ -163,7 +163,7 @@ impl<M: SharedMessage> Receiver<M> {
             return Err(Error::new(ErrorKind::TooManyPeers, text).named(core.name()));
         };
         core.join(End::Receiver);
-        Ok(Self { core, subscription, messages: PhantomData })
+        Ok(Self { core, place: Mutex::new(place), messages: PhantomData })
     }
 
     /// Opens a broadcast that somebody has made, with the same message type.
@@ -189,7 +189,7 @@ impl<M: SharedMessage> Receiver<M> {
     /// # Errors
     ///
     /// [`RecvError::Disconnected`] when there is none and every sender has gone or died.
-    pub fn recv(&mut self) -> Result<M, RecvError> {
+    pub fn recv(&self) -> Result<M, RecvError> {
         self.recv_until(None).map_err(without_end)
     }
 
@@ -198,9 +198,9 @@ impl<M: SharedMessage> Receiver<M> {
     /// # Errors
     ///
     /// [`TryRecvError`].
-    pub fn try_recv(&mut self) -> Result<M, TryRecvError> {
+    pub fn try_recv(&self) -> Result<M, TryRecvError> {
         let mut inbox = Inbox::default();
-        match self.core.receive_broadcast(&mut self.subscription, &mut inbox) {
+        match self.core.receive_broadcast(&mut self.place.lock(), &mut inbox) {
             Ok(()) => self.unpack(&mut inbox).map_err(TryRecvError::Failed),
             Err(NotReceived::Empty) => {
                 self.core.note_fruitless_poll();
@@ -216,18 +216,19 @@ impl<M: SharedMessage> Receiver<M> {
     /// # Errors
     ///
     /// [`RecvTimeoutError`].
-    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<M, RecvTimeoutError> {
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<M, RecvTimeoutError> {
         self.recv_until(Some(Deadline::after(timeout)))
     }
 
-    fn recv_until(&mut self, deadline: Option<Deadline>) -> Result<M, RecvTimeoutError> {
+    fn recv_until(&self, deadline: Option<Deadline>) -> Result<M, RecvTimeoutError> {
         let mut inbox = Inbox::default();
-        let (core, place) = (&self.core, &mut self.subscription);
-        let attempt = || match core.receive_broadcast(place, &mut inbox) {
+        let receive =
+            |inbox: &mut Inbox| self.core.receive_broadcast(&mut self.place.lock(), inbox);
+        let attempt = || match receive(&mut inbox) {
             Err(NotReceived::Empty) => None,
             other => Some(other),
         };
-        match core.wait_for(End::Receiver, deadline, attempt) {
+        match self.core.wait_for(End::Receiver, deadline, attempt) {
             Some(Ok(())) => self.unpack(&mut inbox).map_err(RecvTimeoutError::Failed),
             Some(Err(NotReceived::Disconnected)) => Err(RecvTimeoutError::Disconnected),
             Some(Err(NotReceived::Failed(error))) => Err(RecvTimeoutError::Failed(error)),
@@ -235,19 +236,25 @@ impl<M: SharedMessage> Receiver<M> {
         }
     }
 
+    pub(super) fn has_message(&self) -> bool {
+        self.core
+            .broadcast()
+            .is_ok_and(|ring| !matches!(ring.poll(&mut self.place.lock()), Ok(None)))
+    }
+
     fn unpack(&self, inbox: &mut Inbox) -> Result<M> {
         M::unpack(inbox).map_err(|error| self.core.within(error))
     }
 
     /// Messages that were dropped before this receiver could get them, since it was last asked.
-    pub fn take_missed(&mut self) -> u64 {
-        self.subscription.take_lost()
+    pub fn take_missed(&self) -> u64 {
+        self.place.lock().take_lost()
     }
 
     /// Messages that this receiver has yet to get, at about this moment.
     #[must_use]
     pub fn lag(&self) -> usize {
-        self.core.broadcast().map_or(0, |ring| ring.lag(&self.subscription))
+        self.core.broadcast().map_or(0, |ring| ring.lag(&self.place.lock()))
     }
 }
 
@@ -256,7 +263,7 @@ impl<M: SharedMessage> Drop for Receiver<M> {
         if self.core.check_ours().is_ok()
             && let Ok(ring) = self.core.broadcast()
         {
-            ring.unsubscribe(&self.subscription, &mut |words| self.core.let_go(words));
+            ring.unsubscribe(self.place.get_mut(), &mut |words| self.core.let_go(words));
         }
         self.core.leave(End::Receiver);
     }

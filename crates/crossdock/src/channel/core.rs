@@ -23,7 +23,7 @@ use crossdock_core::layout::{Carrier, Members, channel_bytes};
 use crossdock_core::memory::ALIGNMENT;
 use crossdock_core::party::Party;
 use crossdock_core::ring::CAPACITY_MAX;
-use crossdock_core::settings::{Mode, Settings};
+use crossdock_core::settings::{Mode, Settings, WhenFull};
 use crossdock_core::signal::{SLICE, Signal};
 use crossdock_core::ticket::Ticket;
 use crossdock_sys::clock::{Deadline, now_ns};
@@ -56,6 +56,8 @@ pub(crate) struct Core {
     /// Handles of this process: senders, receivers.
     handles: Mutex<[usize; 2]>,
     recent: Recent,
+    /// Bytes of the message that the limit of bytes last had no room for.
+    pub(super) refused_bytes: AtomicU64,
     polls: AtomicU32,
     looked_ns: AtomicU64,
     /// Last: the name is given up after everything else.
@@ -143,6 +145,7 @@ impl Core {
             map,
             handles: Mutex::new([0; 2]),
             recent: Recent::default(),
+            refused_bytes: AtomicU64::new(0),
             polls: AtomicU32::new(0),
             looked_ns: AtomicU64::new(now_ns()),
             named,
@@ -188,6 +191,12 @@ impl Core {
     pub(super) fn not_this_kind(&self) -> Error {
         let text = format!("channel {:?} is {}", self.name(), kind_name(self.settings().mode));
         Error::new(ErrorKind::WrongKind, text).named(self.name())
+    }
+
+    /// Whether senders wait when there is no room.
+    #[inline]
+    pub(super) fn is_waiting_kind(&self) -> bool {
+        self.settings().when_full != WhenFull::Fail
     }
 
     #[inline]
@@ -247,6 +256,11 @@ impl Core {
             self.members(end).leave(self.member.me.party);
             self.signal(End::Sender).notify_all();
             self.signal(End::Receiver).notify_all();
+        }
+        #[cfg(feature = "async")]
+        if *handles == [0; 2] {
+            drop(handles);
+            super::asynchronous::let_go(self);
         }
     }
 
@@ -437,7 +451,7 @@ impl Core {
     }
 
     /// Looks for the dead if the last look in this process is a slice ago.
-    pub(super) fn look_for_dead_now_and_then(&self) {
+    pub(crate) fn look_for_dead_now_and_then(&self) {
         let now = now_ns();
         let before = self.looked_ns.load(Ordering::Relaxed);
         if u128::from(now.saturating_sub(before)) >= SLICE.as_nanos() {

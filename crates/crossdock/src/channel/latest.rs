@@ -10,7 +10,7 @@
 //! use crossdock::{Array, channel::latest::{Receiver, Sender}};
 //!
 //! let tx = Sender::<(u64, Array<f32>)>::create("latest-docs", 4)?;
-//! let mut rx = Receiver::<(u64, Array<f32>)>::open("latest-docs")?; // in any process
+//! let rx = Receiver::<(u64, Array<f32>)>::open("latest-docs")?; // in any process
 //! assert!(rx.get()?.is_none());
 //!
 //! for step in 0..10 {
@@ -40,19 +40,20 @@ use crossdock_sys::clock::Deadline;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The sending end of a latest-value cell; clone it, or open it again in any process.
 pub struct Sender<M: SharedMessage> {
-    core: Arc<Core>,
+    pub(super) core: Arc<Core>,
     messages: PhantomData<fn(M)>,
 }
 
 /// The receiving end of a latest-value cell.
 pub struct Receiver<M: SharedMessage> {
-    core: Arc<Core>,
+    pub(super) core: Arc<Core>,
     /// The number of the message that was received last.
-    seen: u64,
+    seen: AtomicU64,
     messages: PhantomData<fn() -> M>,
 }
 
@@ -125,7 +126,7 @@ impl Core {
 impl<M: SharedMessage> Receiver<M> {
     pub(super) fn new(core: Arc<Core>) -> Self {
         core.join(End::Receiver);
-        Self { core, seen: 0, messages: PhantomData }
+        Self { core, seen: AtomicU64::new(0), messages: PhantomData }
     }
 
     /// Opens a cell that somebody has made, with the same message type.
@@ -142,11 +143,11 @@ impl<M: SharedMessage> Receiver<M> {
     /// # Errors
     ///
     /// `Forked`, `Corrupt`, `Stale`.
-    pub fn get(&mut self) -> Result<Option<M>> {
+    pub fn get(&self) -> Result<Option<M>> {
         let mut inbox = Inbox::default();
         match self.core.receive_newest(0, &mut inbox) {
             Ok(number) => {
-                self.seen = number;
+                self.seen.store(number, Ordering::Relaxed);
                 self.unpack(&mut inbox).map(Some)
             }
             Err(NotReceived::Empty | NotReceived::Disconnected) => Ok(None),
@@ -159,7 +160,7 @@ impl<M: SharedMessage> Receiver<M> {
     /// # Errors
     ///
     /// [`RecvError::Disconnected`] when it is not and every sender has gone or died.
-    pub fn recv(&mut self) -> Result<M, RecvError> {
+    pub fn recv(&self) -> Result<M, RecvError> {
         self.recv_until(None).map_err(without_end)
     }
 
@@ -168,11 +169,11 @@ impl<M: SharedMessage> Receiver<M> {
     /// # Errors
     ///
     /// [`TryRecvError`].
-    pub fn try_recv(&mut self) -> Result<M, TryRecvError> {
+    pub fn try_recv(&self) -> Result<M, TryRecvError> {
         let mut inbox = Inbox::default();
-        match self.core.receive_newest(self.seen, &mut inbox) {
+        match self.core.receive_newest(self.seen.load(Ordering::Relaxed), &mut inbox) {
             Ok(number) => {
-                self.seen = number;
+                self.seen.store(number, Ordering::Relaxed);
                 self.unpack(&mut inbox).map_err(TryRecvError::Failed)
             }
             Err(NotReceived::Empty) => {
@@ -189,25 +190,30 @@ impl<M: SharedMessage> Receiver<M> {
     /// # Errors
     ///
     /// [`RecvTimeoutError`].
-    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<M, RecvTimeoutError> {
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<M, RecvTimeoutError> {
         self.recv_until(Some(Deadline::after(timeout)))
     }
 
-    fn recv_until(&mut self, deadline: Option<Deadline>) -> Result<M, RecvTimeoutError> {
+    fn recv_until(&self, deadline: Option<Deadline>) -> Result<M, RecvTimeoutError> {
         let mut inbox = Inbox::default();
-        let attempt = || match self.core.receive_newest(self.seen, &mut inbox) {
-            Err(NotReceived::Empty) => None,
-            other => Some(other),
-        };
+        let attempt =
+            || match self.core.receive_newest(self.seen.load(Ordering::Relaxed), &mut inbox) {
+                Err(NotReceived::Empty) => None,
+                other => Some(other),
+            };
         match self.core.wait_for(End::Receiver, deadline, attempt) {
             Some(Ok(number)) => {
-                self.seen = number;
+                self.seen.store(number, Ordering::Relaxed);
                 self.unpack(&mut inbox).map_err(RecvTimeoutError::Failed)
             }
             Some(Err(NotReceived::Disconnected)) => Err(RecvTimeoutError::Disconnected),
             Some(Err(NotReceived::Failed(error))) => Err(RecvTimeoutError::Failed(error)),
             Some(Err(NotReceived::Empty)) | None => Err(RecvTimeoutError::Timeout),
         }
+    }
+
+    pub(super) fn has_newer(&self) -> bool {
+        self.core.latest().is_ok_and(|ring| ring.number() != self.seen.load(Ordering::Relaxed))
     }
 
     fn unpack(&self, inbox: &mut Inbox) -> Result<M> {
@@ -217,8 +223,8 @@ impl<M: SharedMessage> Receiver<M> {
 
 impl<M: SharedMessage> Clone for Receiver<M> {
     fn clone(&self) -> Self {
-        let mut receiver = Self::new(Arc::clone(&self.core));
-        receiver.seen = self.seen;
+        let receiver = Self::new(Arc::clone(&self.core));
+        receiver.seen.store(self.seen.load(Ordering::Relaxed), Ordering::Relaxed);
         receiver
     }
 }

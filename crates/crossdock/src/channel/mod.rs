@@ -11,6 +11,8 @@
 //!   receiver drops it. A receiver that is killed frees what it held.
 //! * The name goes with the last user.
 
+#[cfg(feature = "async")]
+pub(crate) mod asynchronous;
 pub mod broadcast;
 pub(crate) mod core;
 mod delivery;
@@ -22,11 +24,14 @@ mod message;
 mod options;
 pub(crate) mod parcel;
 mod queue;
+mod ready;
 mod receiver;
 mod recent;
 mod sender;
 mod sending;
 
+#[cfg(feature = "async")]
+pub use asynchronous::{RecvFuture, SendFuture};
 pub use crossdock_core::settings::WhenFull;
 pub use delivery::{DeadLetters, Delivery};
 pub use error::{
@@ -34,6 +39,8 @@ pub use error::{
 };
 pub use message::{ArrayMessage, Message, Record, SharedMessage};
 pub use options::ChannelOptions;
+pub(crate) use ready::sealed::Waiting;
+pub use ready::{ReceivingEnd, SendingEnd};
 pub use receiver::{Iter, Receiver};
 pub use sender::Sender;
 

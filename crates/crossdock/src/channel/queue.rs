@@ -11,6 +11,7 @@ use crossdock_core::settings::{ARRAYS_MAX, WhenFull};
 use crossdock_core::sync::MutexGuard;
 use crossdock_core::ticket::Ticket;
 use crossdock_sys::clock::now_ns;
+use std::sync::atomic::Ordering;
 
 /// The part of a delivery that has to be settled: acknowledged or given back.
 #[derive(Debug)]
@@ -108,7 +109,19 @@ impl Core {
             poisoned.into_inner()
         });
         let queued = self.queued_bytes().map_err(NotSent::Failed)?;
-        if queued.saturating_add(wanted) > bytes_max { Err(NotSent::Full) } else { Ok(guard) }
+        if queued.saturating_add(wanted) <= bytes_max {
+            return Ok(guard);
+        }
+        self.refused_bytes.store(wanted, Ordering::Relaxed);
+        Err(NotSent::Full)
+    }
+
+    /// Whether the limit of bytes has room for the message that was last refused in this process.
+    pub(super) fn has_room_again(&self) -> bool {
+        let bytes_max = self.settings().bytes_max;
+        let wanted = self.refused_bytes.load(Ordering::Relaxed);
+        bytes_max == 0
+            || self.queued_bytes().is_ok_and(|queued| queued.saturating_add(wanted) <= bytes_max)
     }
 
     /// Bytes of the arrays in the queue, at about this moment; never fewer than there are.

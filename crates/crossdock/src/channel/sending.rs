@@ -5,7 +5,6 @@ use super::error::{SendError, SendTimeoutError, TrySendError};
 use super::message::Message;
 use super::parcel::Parcel;
 use crate::error::{Error, ErrorKind};
-use crossdock_core::settings::WhenFull;
 use crossdock_sys::clock::Deadline;
 
 /// Sends a message if the channel has room.
@@ -73,9 +72,7 @@ fn offer_until<M: Message>(
     let mut parcel = Parcel::default();
     prepare(core, &mut parcel, message)?;
     match core.offer(&parcel) {
-        Err(NotSent::Full) if core.settings().when_full != WhenFull::Fail => {
-            wait(core, &parcel, deadline)
-        }
+        Err(NotSent::Full) if core.is_waiting_kind() => wait(core, &parcel, deadline),
         other => other,
     }
 }
