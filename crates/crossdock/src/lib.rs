@@ -33,7 +33,8 @@
 //! | a number, a struct or a slice that several processes change | [`Value`] of an [`Atomic`] or a lock of [`sync`] |
 //! | to wait for another process | [`sync`]: locks, condition variables, semaphores, events, barriers |
 //! | raw bytes under a name, also for Python or C | [`SharedBlock`] |
-//! | to see, inspect or clean what is there | [`registry`], or the `crossdock` command |
+//! | to see or clean what is there | [`registry`], or the `crossdock` command |
+//! | to see who is connected and who holds what | [`inspect`], `crossdock inspect`, `crossdock top` |
 //!
 //! # The rules of the memory
 //!
@@ -65,6 +66,7 @@ mod block;
 pub mod channel;
 pub mod docs;
 mod error;
+pub mod inspect;
 mod member;
 mod named;
 mod namespace;
