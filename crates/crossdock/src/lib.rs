@@ -34,7 +34,8 @@
 //! | to wait for whichever of several channels and events comes first | [`Select`] |
 //! | to wait for another process | [`sync`]: locks, condition variables, semaphores, events, barriers |
 //! | raw bytes under a name, also for Python or C | [`SharedBlock`] |
-//! | to see, inspect or clean what is there | [`registry`], or the `crossdock` command |
+//! | to see or clean what is there | [`registry`], or the `crossdock` command |
+//! | to see who is connected and who holds what | [`inspect`], `crossdock inspect`, `crossdock top` |
 //!
 //! # The rules of the memory
 //!
@@ -67,6 +68,7 @@ mod block;
 pub mod channel;
 pub mod docs;
 mod error;
+pub mod inspect;
 mod member;
 mod named;
 mod namespace;
