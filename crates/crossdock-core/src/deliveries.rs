@@ -246,6 +246,13 @@ impl<'a> Deliveries<'a> {
         reaped
     }
 
+    /// Calls `look` with every message in the rows, at about this moment.
+    pub fn for_each(&self, mut look: impl FnMut(&[u64])) {
+        for (_, row) in self.rows().filter(|(_, row)| row[0].load(Acquire) & STATE_MASK >= READY) {
+            let _ = copy(row).map(|words| look(&words));
+        }
+    }
+
     /// Whether any row has, or may have, a payload that `wanted` recognises.
     pub fn any(&self, mut wanted: impl FnMut(&[u64]) -> bool) -> bool {
         let found = self.rows().any(|(_, row)| {

@@ -300,6 +300,19 @@ impl<'a> ChannelTable<'a> {
         }
     }
 
+    /// Calls `look` with every message in the channel, at about this moment. What is received meanwhile may be among
+    /// them, whole or not.
+    pub fn for_each(&self, mut look: impl FnMut(&[u64])) {
+        match &self.carrier {
+            Carrier::Queue(ring, rows) => {
+                ring.for_each(&mut look);
+                rows.iter().for_each(|rows| rows.for_each(&mut look));
+            }
+            Carrier::Broadcast(ring) => ring.for_each(look),
+            Carrier::Latest(ring) => ring.for_each(look),
+        }
+    }
+
     /// Whether a payload that `wanted` recognises is in the channel, is about to be, or may be. See
     /// [`Ring::any`].
     pub fn any(&self, mut wanted: impl FnMut(&[u64]) -> bool) -> bool {

@@ -258,6 +258,17 @@ impl<'a> Latest<'a> {
         }
     }
 
+    /// Calls `look` with every message in the ring, at about this moment. What is replaced meanwhile may be among
+    /// them, whole or not.
+    pub fn for_each(&self, mut look: impl FnMut(&[u64])) {
+        for (index, slot) in (0..).zip(self.slots.iter()) {
+            let word = slot.message.word.load(Acquire);
+            if word & STATE_MASK == READY && kept(slot).load(Acquire) != 0 {
+                look(&self.slots.words(index, len_of(word)));
+            }
+        }
+    }
+
     /// Whether a payload that `wanted` recognises is kept, is about to be sent, or may be; see
     /// [`Ring::any`](super::Ring::any).
     pub fn any(&self, mut wanted: impl FnMut(&[u64]) -> bool) -> bool {

@@ -83,12 +83,18 @@ pub struct Traffic {
 pub enum ChannelKind {
     /// To one receiver.
     Queue,
+    /// To every receiver.
+    Broadcast,
+    /// To whoever looks before the next one is sent.
+    Latest,
 }
 
 impl fmt::Display for ChannelKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Queue => "queue",
+            Self::Broadcast => "broadcast",
+            Self::Latest => "latest",
         })
     }
 }
@@ -99,16 +105,16 @@ impl fmt::Display for ChannelKind {
 pub struct Counters {
     /// Messages sent.
     pub sent: u64,
-    /// Messages received.
-    pub received: u64,
+    /// Messages received; `None` where each can be received by many.
+    pub received: Option<u64>,
     /// Messages that made room for newer ones.
     pub dropped: u64,
-    /// Messages delivered again because their receiver died.
+    /// Messages given back by their receiver, or taken back when it died.
     pub redelivered: u64,
-    /// Messages that were lost with their receiver, or given up after the last delivery.
+    /// Messages that a receiver was just taking when it died.
     pub lost: u64,
-    /// Bytes of the arrays sent; `None` when they are not recorded.
-    pub sent_bytes: Option<u64>,
+    /// Messages that were given up after the last delivery.
+    pub dead_letters: u64,
 }
 
 /// An end of a channel.

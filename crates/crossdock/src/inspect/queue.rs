@@ -2,8 +2,12 @@
 
 use super::{ChannelKind, Counters};
 use crate::channel::map::ChannelMap;
+use crossdock_core::deliveries::Deliveries;
+use crossdock_core::layout::{Carrier, Counter};
 use crossdock_core::party::{Party, PartyId};
+use crossdock_core::settings::Mode;
 use crossdock_core::ticket::Ticket;
+use crossdock_sys::clock::now_ns;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -51,12 +55,12 @@ impl Queue {
         let mut is_complete = false;
         for _ in 0..LOOKS_MAX {
             // `true` when it came to a slot that a receiver is at work in, and stopped there.
-            let is_cut_short = map.table.ring.any(|payload| {
-                // What a sender has not yet written, or is just overwriting, may be anything.
-                if let Ok(ticket) = Ticket::from_words(payload) {
+            let is_cut_short = map.table.any(|_| false);
+            map.table.for_each(|words| {
+                // What is just being overwritten may be anything.
+                for ticket in crate::channel::parcel::tickets(words, &map.header.settings) {
                     tickets.insert(Key::of(&ticket), ticket);
                 }
-                false
             });
             is_complete = !is_cut_short;
             if is_complete {
@@ -85,11 +89,37 @@ impl Queue {
 
     /// To whom its messages go.
     pub(super) fn kind(&self) -> ChannelKind {
-        ChannelKind::Queue
+        match self.map.header.settings.mode {
+            Mode::Queue => ChannelKind::Queue,
+            Mode::Broadcast => ChannelKind::Broadcast,
+            Mode::Latest => ChannelKind::Latest,
+        }
     }
 
-    /// What the channel records; nothing so far.
+    /// What the channel records.
     pub(super) fn recorded(&self) -> Recorded {
-        Recorded::default()
+        let ledger = &self.map.table.control.ledger;
+        let sent = self.map.table.sent();
+        let mut recorded = Recorded::default();
+        let mut received = None;
+        if let Carrier::Queue(ring, rows) = &self.map.table.carrier {
+            received = Some(ring.totals().1.saturating_sub(ledger.count(Counter::Dropped)));
+            let now = now_ns();
+            for state in rows.iter().flat_map(Deliveries::states) {
+                let Some(holder) = state.holder else { continue };
+                let held_for = Duration::from_nanos(now.saturating_sub(state.since_ns));
+                let oldest = recorded.held_for_by.entry(holder).or_default();
+                *oldest = held_for.max(*oldest);
+            }
+        }
+        recorded.counters = Some(Counters {
+            sent,
+            received,
+            dropped: ledger.count(Counter::Dropped),
+            redelivered: ledger.count(Counter::Redelivered),
+            lost: ledger.count(Counter::Lost),
+            dead_letters: ledger.count(Counter::DeadLetters),
+        });
+        recorded
     }
 }
