@@ -223,7 +223,8 @@ impl<'a> Select<'a> {
             // Not only after a long sleep: others may keep waking this one, or its time be short.
             self.present().for_each(|(_, operation)| operation.look_for_dead());
             if deadline.is_some_and(Deadline::is_past) {
-                return None;
+                // The look may have put right what was in the way.
+                return self.look();
             }
             sleep_any(&self.watched, deadline);
             let found = self.look();

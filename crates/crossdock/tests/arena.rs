@@ -287,3 +287,31 @@ fn huge_pages_come_where_the_file_system_gives_them_and_the_statistics_are_the_k
         actor.finish();
     }
 }
+
+#[test]
+fn send_a_burst() {
+    if !plays("send_a_burst") {
+        return;
+    }
+    const COUNT: usize = 3000;
+    let tx = Sender::<ArrayMut<u8>>::create("burst", COUNT).unwrap();
+    let rx = Receiver::<ArrayMut<u8>>::open("burst").unwrap();
+    for round in 0..2 {
+        for _ in 0..COUNT {
+            tx.send(tx.loan(PAGE).unwrap()).unwrap();
+        }
+        let stats = arena::stats().unwrap();
+        assert_eq!(stats.held_chunks, COUNT as u64);
+        assert_eq!(stats.recycled_arrays, (round * COUNT) as u64);
+        assert_eq!((0..COUNT).filter(|_| rx.try_recv().is_ok()).count(), COUNT);
+    }
+    say("sent twice");
+}
+
+#[test]
+fn thousands_of_arrays_that_nobody_has_received_yet_are_all_kept_and_then_reused() {
+    let lab = Lab::new();
+    let mut actor = lab.start("send_a_burst");
+    actor.expect("sent twice");
+    actor.finish();
+}

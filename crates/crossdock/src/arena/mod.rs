@@ -23,6 +23,7 @@ pub(crate) mod lease;
 mod limits;
 pub(crate) mod map;
 pub(crate) mod own;
+mod queues;
 
 pub use own::ArenaStats;
 

@@ -8,9 +8,9 @@
 use super::class::{CLASSES, OWN_REGION_BYTES_MIN, class_bytes, class_of, whole_pages};
 use super::limits;
 use super::map::{ArenaMap, Region, chunk_is_held};
+use super::queues;
 use crate::error::{Error, ErrorKind, Result};
 use crate::member::Member;
-use crate::reap;
 use crossdock_core::layout::{CHUNKS_MAX, Entry};
 use crossdock_sys::cpu::prefetch_write;
 use crossdock_sys::map::Access;
@@ -163,7 +163,7 @@ impl OwnArena {
         let queue = &mut state.classes[class];
         for _ in 0..queue.pieces.len().min(PROBES_MAX) {
             let piece = queue.pieces.pop_front()?;
-            let is_free = !self.is_held(&piece, None);
+            let is_free = !self.seems_held(&piece);
             queue.pieces.push_back(piece);
             if is_free {
                 return queue.pieces.back().cloned();
@@ -172,7 +172,8 @@ impl OwnArena {
         if queue.pieces.len() < queue.thorough_at && class_bytes(class) < OWN_REGION_BYTES_MIN {
             return None;
         }
-        let position = queue.pieces.iter().position(|piece| !self.is_held(piece, Some(member)));
+        let unheld = queues::unheld(member, &self.map, queue.pieces.iter());
+        let position = queue.pieces.iter().position(|piece| unheld.contains(&piece.chunk));
         let Some(piece) = position.and_then(|position| queue.pieces.remove(position)) else {
             queue.thorough_at = queue.pieces.len() * 3 / 2 + 1;
             return None;
@@ -183,36 +184,21 @@ impl OwnArena {
 
     /// The best of the large chunks that nobody holds and that is at most a quarter too large.
     fn reuse_large(&self, member: &'static Member, state: &mut State, bytes: u64) -> Option<Piece> {
-        state
-            .large
-            .iter()
-            .filter(|piece| piece.bytes >= bytes && piece.bytes <= bytes + bytes / 4)
-            .filter(|piece| !self.is_held(piece, Some(member)))
+        let fits = |piece: &&Piece| piece.bytes >= bytes && piece.bytes <= bytes + bytes / 4;
+        let unheld = queues::unheld(member, &self.map, state.large.iter().filter(fits));
+        let fitting = state.large.iter().filter(fits);
+        fitting
+            .filter(|piece| unheld.contains(&piece.chunk))
             .min_by_key(|piece| piece.bytes)
             .cloned()
     }
 
-    /// Whether anybody holds a chunk. With `member`, looks into the queues of the channels that seem to
-    /// hold it, and has those that do not any more let go.
-    fn is_held(&self, piece: &Piece, member: Option<&'static Member>) -> bool {
+    /// Whether anybody seems to hold a chunk; [`queues::unheld`] looks closer.
+    fn seems_held(&self, piece: &Piece) -> bool {
         let Ok(entry) = self.map.entry(piece.chunk) else { return true };
         // If nobody holds it, its next taker will be this process.
         prefetch_write(entry);
-        chunk_is_held(&entry.chunk, |chunk, snapshot| {
-            let Some(member) = member else { return true };
-            if snapshot.holds(member.me.party) {
-                return true;
-            }
-            let is_awaited = member.with_channels(|channels| {
-                reap::is_awaited(channels, self.map.id, chunk, snapshot, piece.chunk)
-            });
-            if !is_awaited && chunk.snapshot() == Some(snapshot) {
-                // Nobody holds it and no ticket leads to it, so nobody can come to hold it.
-                snapshot.holders().for_each(|channel| chunk.release(channel));
-            }
-            // The bits have changed, so this look does not count; the next one finds it free.
-            is_awaited
-        }) && member.is_none_or(|_| chunk_is_held(&entry.chunk, |_, _| true))
+        chunk_is_held(&entry.chunk, |_, _| true)
     }
 
     /// Another chunk, and whether it is of fresh memory.
@@ -324,12 +310,13 @@ impl OwnArena {
 
     /// Gives back idle large chunks until at most `keep_bytes` of them are left.
     fn trim_state(&self, member: &'static Member, state: &mut State, keep_bytes: u64) -> u64 {
+        let mut unheld = queues::unheld(member, &self.map, state.large.iter());
         let mut idle_bytes: u64 = 0;
         let mut given_bytes = 0;
         let mut index = state.large.len();
         while index > 0 {
             index -= 1;
-            if self.is_held(&state.large[index], Some(member)) {
+            if !unheld.contains(&state.large[index].chunk) {
                 continue;
             }
             idle_bytes += state.large[index].bytes;
@@ -339,16 +326,16 @@ impl OwnArena {
             }
         }
         if keep_bytes == 0 {
-            for class in 0..CLASSES {
-                if class_bytes(class) < OWN_REGION_BYTES_MIN {
-                    continue;
-                }
-                let pieces = std::mem::take(&mut state.classes[class].pieces);
-                for piece in pieces {
-                    if self.is_held(&piece, Some(member)) {
-                        state.classes[class].pieces.push_back(piece);
-                    } else {
+            let has_region = |class: &usize| class_bytes(*class) >= OWN_REGION_BYTES_MIN;
+            let pieces =
+                (0..CLASSES).filter(has_region).flat_map(|class| &state.classes[class].pieces);
+            unheld = queues::unheld(member, &self.map, pieces);
+            for class in (0..CLASSES).filter(has_region) {
+                for piece in std::mem::take(&mut state.classes[class].pieces) {
+                    if unheld.contains(&piece.chunk) {
                         given_bytes += self.give_back(member, state, &piece);
+                    } else {
+                        state.classes[class].pieces.push_back(piece);
                     }
                 }
             }
@@ -399,7 +386,8 @@ impl OwnArena {
 
     /// How many chunks somebody holds, and their bytes.
     fn held(&self, member: &'static Member, state: &State) -> (u64, u64) {
-        let held = state.pieces().filter(|piece| self.is_held(piece, Some(member)));
+        let unheld = queues::unheld(member, &self.map, state.pieces());
+        let held = state.pieces().filter(|piece| !unheld.contains(&piece.chunk));
         held.fold((0, 0), |(count, bytes), piece| (count + 1, bytes + piece.bytes))
     }
 
