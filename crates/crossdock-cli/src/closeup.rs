@@ -122,7 +122,11 @@ fn members(members: &[Member]) -> Option<String> {
     if members.is_empty() {
         return Some("nobody is connected".to_owned());
     }
-    table(&["who", "pid", "state", "holds", "for"], members, row, &[1, 4])
+    let mut text = table(&["who", "pid", "state", "holds", "for"], members, row, &[1, 4])?;
+    if members.iter().any(|member| member.process.life == Life::Dead) {
+        text += "\n what the dead hold comes back when somebody waits for it, or by `crossdock gc --yes`";
+    }
+    Some(text)
 }
 
 fn amount(amount: Amount) -> String {

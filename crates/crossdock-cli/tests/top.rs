@@ -93,6 +93,7 @@ fn a_killed_receiver_is_shown_as_dead_with_what_it_holds() {
         "kind      channel, queue\ncarries   ArrayMut<f32>\nmessages  2 of 8\nso far    not recorded\n",
         &format!("\n receiver   {pid}   dead    1 chunk, 1.05 MB     -\n"),
         &format!("\n f32 512 x 512   1.05 MB   pid {sender_pid}"),
+        "\nwhat the dead hold comes back when somebody waits for it, or by `crossdock gc --yes`\n",
         &format!("frames 2.10 MB, pid {pid} (dead) 1.05 MB"),
     ] {
         let text = squeezed(&text);
@@ -244,5 +245,14 @@ fn the_terminal_is_given_back_after_control_c_and_after_a_signal() {
     top.await_text("no channels");
     top.signal(rustix::process::Signal::TERM);
     assert_eq!(top.end().signal(), Some(15), "ended by the signal, as if it had not been caught");
+    world.end();
+}
+
+#[test]
+fn a_terminal_that_goes_away_ends_it() {
+    let world = World::new();
+    let mut top = start_top(&world);
+    top.await_text("no channels");
+    assert_eq!(top.hang_up().code(), Some(1));
     world.end();
 }
