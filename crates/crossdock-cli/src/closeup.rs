@@ -83,17 +83,20 @@ fn kind(report: &Report) -> String {
 }
 
 fn counters(traffic: &Traffic) -> String {
-    let Some(Counters { sent, received, dropped, redelivered, lost, .. }) = traffic.counters else {
+    let Some(counters) = traffic.counters else {
         return "not recorded".to_owned();
     };
     let count = |number: u64| units::count(number);
+    let Counters { sent, received, dropped, redelivered, lost, dead_letters, .. } = counters;
+    let received = received.map(|received| format!("{} received, ", count(received)));
     format!(
-        "{} sent, {} received, {} dropped, {} redelivered, {} lost",
+        "{} sent, {}{} dropped, {} redelivered, {} lost, {} dead letters",
         count(sent),
-        count(received),
+        received.unwrap_or_default(),
         count(dropped),
         count(redelivered),
-        count(lost)
+        count(lost),
+        count(dead_letters)
     )
 }
 
@@ -122,7 +125,11 @@ fn members(members: &[Member]) -> Option<String> {
     if members.is_empty() {
         return Some("nobody is connected".to_owned());
     }
-    table(&["who", "pid", "state", "holds", "for"], members, row, &[1, 4])
+    let mut text = table(&["who", "pid", "state", "holds", "for"], members, row, &[1, 4])?;
+    if members.iter().any(|member| member.process.life == Life::Dead) {
+        text += "\n what the dead hold comes back when somebody waits for it, or by `crossdock gc --yes`";
+    }
+    Some(text)
 }
 
 fn amount(amount: Amount) -> String {

@@ -49,11 +49,12 @@ impl From<&Traffic> for TrafficJson {
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct CountersJson {
     sent: u64,
-    received: u64,
+    /// `null` where each message can be received by many.
+    received: Option<u64>,
     dropped: u64,
     redelivered: u64,
     lost: u64,
-    sent_bytes: Option<u64>,
+    dead_letters: u64,
 }
 
 impl From<Counters> for CountersJson {
@@ -64,7 +65,7 @@ impl From<Counters> for CountersJson {
             dropped: counters.dropped,
             redelivered: counters.redelivered,
             lost: counters.lost,
-            sent_bytes: counters.sent_bytes,
+            dead_letters: counters.dead_letters,
         }
     }
 }

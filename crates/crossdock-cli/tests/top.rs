@@ -93,6 +93,7 @@ fn a_killed_receiver_is_shown_as_dead_with_what_it_holds() {
         "kind      channel, queue\ncarries   ArrayMut<f32>\nmessages  2 of 8\nso far    not recorded\n",
         &format!("\n receiver   {pid}   dead    1 chunk, 1.05 MB     -\n"),
         &format!("\n f32 512 x 512   1.05 MB   pid {sender_pid}"),
+        "\nwhat the dead hold comes back when somebody waits for it, or by `crossdock gc --yes`\n",
         &format!("frames 2.10 MB, pid {pid} (dead) 1.05 MB"),
     ] {
         let text = squeezed(&text);
@@ -147,8 +148,9 @@ fn one_look_at_everything_is_one_json_object_or_one_table() {
     let mut channel = top["channels"][0].clone();
     let wanted = json!({
         "name": "frames", "kind": "queue", "message": "ArrayMut<f32>", "depth": 2, "capacity": 8,
-        "in_flight_bytes": 2 * MIB, "senders": 1, "receivers": 0, "dead": 1, "counters": null,
-        "messages_per_s": null, "bytes_per_s": null,
+        "in_flight_bytes": 2 * MIB, "senders": 1, "receivers": 0, "dead": 1,
+        "counters": {"sent": 2, "received": 0, "dropped": 0, "redelivered": 0, "lost": 0, "dead_letters": 0},
+        "messages_per_s": null,
     });
     assert_eq!(channel.take(), wanted);
     assert_eq!(
@@ -159,7 +161,7 @@ fn one_look_at_everything_is_one_json_object_or_one_table() {
     assert!(top["space"]["total_bytes"].as_u64() > Some(3 * MIB), "{top}");
 
     let table = squeezed(&world.run(&["top", "--once"]).stdout);
-    assert!(table.contains("\nframes queue ArrayMut<f32> 2/8 - - 1 0 1\n"), "{table}");
+    assert!(table.contains("\nframes queue ArrayMut<f32> 2/8 - 2.10 MB 1 0 1\n"), "{table}");
     assert!(table.contains("1 arena: 3.15 MB reserved, 3.15 MB held, 0 B free\n"), "{table}");
     assert!(sender.end().status.success());
     world.end();
@@ -244,5 +246,14 @@ fn the_terminal_is_given_back_after_control_c_and_after_a_signal() {
     top.await_text("no channels");
     top.signal(rustix::process::Signal::TERM);
     assert_eq!(top.end().signal(), Some(15), "ended by the signal, as if it had not been caught");
+    world.end();
+}
+
+#[test]
+fn a_terminal_that_goes_away_ends_it() {
+    let world = World::new();
+    let mut top = start_top(&world);
+    top.await_text("no channels");
+    assert_eq!(top.hang_up().code(), Some(1));
     world.end();
 }

@@ -32,7 +32,6 @@ struct ChannelJson<'a> {
     counters: Option<CountersJson>,
     /// `null` at the first look, and when they are not recorded.
     messages_per_s: Option<f64>,
-    bytes_per_s: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -76,7 +75,6 @@ impl<'a> From<&'a Row> for ChannelJson<'a> {
             dead: row.dead,
             counters: row.counters.map(CountersJson::from),
             messages_per_s: row.messages_per_s,
-            bytes_per_s: row.bytes_per_s,
         }
     }
 }

@@ -50,7 +50,6 @@ pub(crate) struct Row {
     pub(crate) in_flight_bytes: u64,
     pub(crate) counters: Option<Counters>,
     pub(crate) messages_per_s: Option<f64>,
-    pub(crate) bytes_per_s: Option<f64>,
     /// Tells it from one that had the name before.
     pub(crate) created: SystemTime,
 }
@@ -275,7 +274,6 @@ impl Row {
             in_flight_bytes,
             counters: *counters,
             messages_per_s: None,
-            bytes_per_s: None,
             created: report.entry.created,
         })
     }
@@ -297,8 +295,6 @@ impl Row {
             Some(more as f64 / passed.as_secs_f64())
         };
         self.messages_per_s = rate(now.sent, then.sent);
-        self.bytes_per_s =
-            now.sent_bytes.zip(then.sent_bytes).and_then(|(now, then)| rate(now, then));
     }
 }
 
@@ -320,7 +316,6 @@ pub(super) mod tests {
             in_flight_bytes: 0,
             counters: None,
             messages_per_s: None,
-            bytes_per_s: None,
             created: SystemTime::UNIX_EPOCH,
         }
     }
@@ -333,9 +328,9 @@ pub(super) mod tests {
         model
     }
 
-    fn counted(name: &str, sent: u64, sent_bytes: Option<u64>) -> Row {
+    fn counted(name: &str, sent: u64) -> Row {
         let mut counters = Counters::default();
-        (counters.sent, counters.sent_bytes) = (sent, sent_bytes);
+        counters.sent = sent;
         Row { counters: Some(counters), ..row(name) }
     }
 
@@ -347,28 +342,27 @@ pub(super) mod tests {
     fn rates_are_what_was_sent_since_the_last_look() {
         let start = Instant::now();
         let mut model = model(Vec::new());
-        model.take_rows(vec![counted("a", 100, Some(1000)), row("b")], start);
+        model.take_rows(vec![counted("a", 100), row("b")], start);
         assert_eq!(model.rows[0].messages_per_s, None, "one look is not enough");
         let later = start + Duration::from_millis(500);
-        model.take_rows(vec![counted("a", 150, Some(3000)), row("b")], later);
+        model.take_rows(vec![counted("a", 150), row("b")], later);
         assert_eq!(model.rows[0].messages_per_s, Some(100.0));
-        assert_eq!(model.rows[0].bytes_per_s, Some(4000.0));
         assert_eq!(model.rows[1].messages_per_s, None, "not recorded");
         let later = later + Duration::from_secs(2);
-        model.take_rows(vec![counted("a", 152, None)], later);
-        assert_eq!((model.rows[0].messages_per_s, model.rows[0].bytes_per_s), (Some(1.0), None));
+        model.take_rows(vec![counted("a", 152)], later);
+        assert_eq!(model.rows[0].messages_per_s, Some(1.0));
     }
 
     #[test]
     fn another_channel_of_the_same_name_begins_anew() {
         let start = Instant::now();
         let mut model = model(Vec::new());
-        model.take_rows(vec![counted("a", 100, None)], start);
+        model.take_rows(vec![counted("a", 100)], start);
         let created = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
-        let other = Row { created, ..counted("a", 300, None) };
+        let other = Row { created, ..counted("a", 300) };
         model.take_rows(vec![other], start + Duration::from_secs(1));
         assert_eq!(model.rows[0].messages_per_s, None);
-        let spoilt = Row { created, ..counted("a", 7, None) };
+        let spoilt = Row { created, ..counted("a", 7) };
         model.take_rows(vec![spoilt], start + Duration::from_secs(2));
         assert_eq!(model.rows[0].messages_per_s, None, "a count that goes back is none");
     }

@@ -85,7 +85,7 @@ fn header(sort: Sort) -> ratatui::widgets::Row<'static> {
         cell("carries", true, None),
         cell("messages", true, Some(Sort::Depth)),
         cell("msg/s", false, Some(Sort::Rate)),
-        cell("bytes/s", false, None),
+        cell("  bytes", false, None),
         cell("snd", false, None),
         cell("rcv", false, None),
         cell("dead", false, Some(Sort::Dead)),
@@ -105,7 +105,7 @@ fn cells(row: &Row, bar: u16, model: &Model) -> ratatui::widgets::Row<'static> {
         Cell::from(row.message.clone()),
         Cell::from(depth),
         number(messages_per_s(row)),
-        number(bytes_per_s(row)),
+        number(in_flight(row)),
         number(row.senders.to_string()),
         number(row.receivers.to_string()),
         number(row.dead.to_string()).style(if row.dead > 0 { dead } else { Style::new() }),
@@ -149,8 +149,8 @@ fn messages_per_s(row: &Row) -> String {
     )
 }
 
-fn bytes_per_s(row: &Row) -> String {
-    row.bytes_per_s.map_or_else(|| "-".to_owned(), |rate| units::bytes(rate as u64))
+fn in_flight(row: &Row) -> String {
+    units::bytes(row.in_flight_bytes)
 }
 
 fn footer(model: &Model) -> Vec<Line<'static>> {
@@ -205,14 +205,14 @@ pub(super) fn plain(model: &Model) -> String {
             row.message.clone(),
             format!("{}/{}", row.depth, row.capacity),
             messages_per_s(row),
-            bytes_per_s(row),
+            in_flight(row),
             row.senders.to_string(),
             row.receivers.to_string(),
             row.dead.to_string(),
         ]
     };
     let head =
-        ["name", "kind", "carries", "messages", "msg/s", "bytes/s", "senders", "receivers", "dead"];
+        ["name", "kind", "carries", "messages", "msg/s", "bytes", "senders", "receivers", "dead"];
     let mut text = if model.rows.is_empty() {
         format!("no channels in {}", model.directory)
     } else {
@@ -250,7 +250,7 @@ mod tests {
             senders: 1,
             dead: 1,
             messages_per_s: Some(1250.0),
-            bytes_per_s: Some(4.15e9),
+            in_flight_bytes: 4_150_000_000,
             ..tests::row("frames")
         };
         let results = Row {
@@ -279,7 +279,7 @@ mod tests {
             screen[..5],
             [
                 "crossdock top  3 channels  in /dev/shm/crossdock-1000  every 1 s",
-                "name         kind      carries       messages         msg/s bytes/s snd rcv dead",
+                "name         kind      carries       messages         msg/s   bytes snd rcv dead",
                 "frames       queue     ArrayMut<f32> ##### 8/8         1250 4.15 GB   1   0    1",
                 "idle         queue     ArrayMut<f32> ..... 0/8            -       -   0   0    0",
                 "results-of-e queue     (FrameInfo, A #.... 1/1M         0.5       -  12   1    0",

@@ -1,6 +1,7 @@
 //! A terminal of 80 by 24 with a process on it, and what can be read on it.
 
 use super::common::LIMIT;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
@@ -9,12 +10,13 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
 const COLUMNS: usize = 80;
 const ROWS: usize = 24;
+/// Between two looks whether a process has ended.
+const LOOK: Duration = Duration::from_millis(2);
 
 /// A process on a terminal. It is killed if the test gives up.
 pub(crate) struct Terminal {
@@ -24,13 +26,14 @@ pub(crate) struct Terminal {
     /// The process's end.
     line: File,
     before: Termios,
-    output: Receiver<Vec<u8>>,
     screen: Screen,
 }
 
 impl Terminal {
     pub(crate) fn start(mut command: Command) -> Self {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        // Closed in every process that is started: only so the window can be closed.
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let master = openpt(flags).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
         let name = ptsname(&master, Vec::new()).unwrap();
@@ -45,30 +48,27 @@ impl Terminal {
         // The command keeps its copies until it is dropped.
         drop(command);
         let keyboard = File::from(master);
-        let mut reader = keyboard.try_clone().unwrap();
-        let (tx, output) = mpsc::channel();
-        thread::spawn(move || {
-            let mut bytes = [0; 4096];
-            // An error when the last process has closed the other end.
-            while let Ok(count @ 1..) = reader.read(&mut bytes) {
-                if tx.send(bytes[..count].to_vec()).is_err() {
-                    break;
-                }
-            }
-        });
-        Self { child, keyboard, line, before, output, screen: Screen::default() }
+        Self { child, keyboard, line, before, screen: Screen::default() }
+    }
+
+    /// Takes in what the process writes, if it does so within a time.
+    fn read(&mut self, limit: Duration) -> bool {
+        let mut ready = [PollFd::new(&self.keyboard, PollFlags::IN)];
+        if poll(&mut ready, Some(&Timespec::try_from(limit).unwrap())).unwrap() == 0 {
+            return false;
+        }
+        let mut bytes = [0; 4096];
+        let count = self.keyboard.read(&mut bytes).unwrap();
+        self.screen.take(&bytes[..count]);
+        true
     }
 
     /// Waits until a text can be read in one of the rows.
     pub(crate) fn await_text(&mut self, wanted: &str) {
         let started = Instant::now();
         while !self.screen.rows().iter().any(|row| row.contains(wanted)) {
-            match self.output.recv_timeout(LIMIT.saturating_sub(started.elapsed())) {
-                Ok(bytes) => self.screen.take(&bytes),
-                Err(error) => {
-                    panic!("{error}: {wanted:?} is not on\n{}", self.screen.rows().join("\n"))
-                }
-            }
+            let left = LIMIT.saturating_sub(started.elapsed());
+            assert!(self.read(left), "{wanted:?} is not on\n{}", self.screen.rows().join("\n"));
         }
     }
 
@@ -96,20 +96,32 @@ impl Terminal {
     pub(crate) fn end(mut self) -> ExitStatus {
         let started = Instant::now();
         let status = loop {
+            // What nobody reads would hold it up.
+            self.read(LOOK);
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
             }
             assert!(started.elapsed() < LIMIT, "it does not end");
-            // Only bounds how soon its end is noticed.
-            thread::sleep(Duration::from_millis(2));
         };
+        while self.read(Duration::ZERO) {}
         assert!(self.is_as_before(), "the modes of the terminal are others than before");
-        let Self { output, screen, .. } = &mut self;
-        // What it wrote last is still to be read: it ends with the normal screen and the cursor.
-        while screen.is_alternate || screen.is_cursor_hidden {
-            screen.take(&output.recv_timeout(LIMIT).unwrap());
-        }
+        assert!(!self.screen.is_alternate && !self.screen.is_cursor_hidden);
         status
+    }
+
+    /// Closes the window and waits for the process to end.
+    pub(crate) fn hang_up(mut self) -> ExitStatus {
+        let nothing = || File::open("/dev/null").unwrap();
+        (self.keyboard, self.line) = (nothing(), nothing());
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(started.elapsed() < LIMIT, "it does not end");
+            // Only bounds how soon its end is noticed.
+            thread::sleep(LOOK);
+        }
     }
 }
 

@@ -9,7 +9,6 @@ use crate::channel::map::ChannelMap;
 use crate::member::Member;
 use crossdock_core::chunk::Snapshot;
 use crossdock_core::party::{Party, PartyId};
-use crossdock_core::ticket::Ticket;
 use std::collections::{HashMap, HashSet};
 
 /// The tickets in the queues of all channels.
@@ -25,10 +24,8 @@ impl Queues {
     fn read(channels: &[ChannelMap]) -> Self {
         let queue = |channel: &ChannelMap| {
             let mut tickets = HashSet::new();
-            let is_uncertain = channel.table.ring.any(|payload| {
-                if let Ok(ticket) = Ticket::from_words(payload) {
-                    tickets.insert((ticket.arena, ticket.chunk, ticket.generation));
-                }
+            let is_uncertain = channel.has_ticket(|ticket| {
+                tickets.insert((ticket.arena, ticket.chunk, ticket.generation));
                 false
             });
             (channel.party().party, Queue { is_uncertain, tickets })

@@ -55,8 +55,8 @@ impl ChannelMap {
     }
 
     /// Whether the channel has, or is about to have, or may have a ticket that `is_wanted` recognises.
-    pub(crate) fn has_ticket(&self, is_wanted: impl Fn(&Ticket) -> bool) -> bool {
-        self.table.any(|words| tickets(words, &self.header.settings).iter().any(&is_wanted))
+    pub(crate) fn has_ticket(&self, mut is_wanted: impl FnMut(&Ticket) -> bool) -> bool {
+        self.table.any(|words| tickets(words, &self.header.settings).iter().any(&mut is_wanted))
     }
 
     /// The channel's own party.

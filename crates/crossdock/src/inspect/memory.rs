@@ -32,6 +32,8 @@ struct Scan<'a> {
     id: PartyId,
     who: &'a Who,
     queues: &'a [Queue],
+    /// Which of the queues a party is.
+    places: &'a HashMap<Party, usize>,
     /// Regions that still have their file; chunks of others have been given back.
     region_bytes: HashMap<u32, u64>,
     chunks: u64,
@@ -44,6 +46,8 @@ impl Held {
     pub(super) fn read(namespace: &Arc<Namespace>, who: &Who, queues: &[Queue]) -> Result<Self> {
         let in_flight = queues.iter().map(|_| Vec::new()).collect();
         let mut held = Self { arenas: Vec::new(), in_flight, by_party: HashMap::new() };
+        let places =
+            queues.iter().enumerate().map(|(place, queue)| (queue.party(), place)).collect();
         let mut found = arena_names(namespace)?;
         found.sort_by_key(|(id, _)| id.to_word());
         for (id, names) in found {
@@ -53,6 +57,7 @@ impl Held {
                 id,
                 who,
                 queues,
+                places: &places,
                 region_bytes: regions(namespace, &names),
                 chunks: 0,
                 held: Amount::default(),
@@ -111,9 +116,8 @@ impl Scan<'_> {
         }
     }
 
-    /// Which of the queues a party is.
     fn queue(&self, party: Party) -> Option<usize> {
-        self.queues.iter().position(|queue| queue.party() == party)
+        self.places.get(&party).copied()
     }
 
     fn holder(&self, party: Party) -> Holder {
