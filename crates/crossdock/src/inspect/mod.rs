@@ -1,7 +1,7 @@
 //! A closer look: who is connected to a channel, what is on its way, and who holds which memory.
 //!
-//! [`registry`](crate::registry) says what there is; this module says what goes on in it. Looking joins
-//! nothing, reaps nobody and waits for nobody: a process that has been killed is shown as dead, with what
+//! [`registry`] says what there is; this module says what goes on in it. Looking joins nothing, reaps nobody
+//! and waits for nobody: a process that has been killed is shown as dead, with what
 //! it held, until somebody cleans up after it.
 //!
 //! Others keep working meanwhile, and nobody is held up so that the picture is sharp: two parts of it may
