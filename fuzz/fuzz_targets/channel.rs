@@ -2,7 +2,7 @@
 #![no_main]
 
 use crossdock_core::layout::{ChannelTable, channel_bytes};
-use crossdock_core::ring::{Claim, Message, Next, PAYLOAD_WORDS, Payload};
+use crossdock_core::ring::{Claim, Message, Next, SLOT_WORDS};
 use crossdock_fuzz::{Hostile, Input, LEN_MAX, read_ticket};
 use libfuzzer_sys::fuzz_target;
 
@@ -42,7 +42,7 @@ fn use_channel(hostile: &Hostile, table: &ChannelTable<'_>, input: &mut Input<'_
             0 if claims.len() < HANDS_MAX => claims.extend(ring.claim(input.party())),
             1 | 2 => {
                 let words = payload(input);
-                let count = input.byte() % (PAYLOAD_WORDS + 1);
+                let count = input.byte() % (SLOT_WORDS + 1);
                 if let Some(claim) = claims.last_mut() {
                     ring.arm(claim, &words[..count]);
                 }
@@ -50,7 +50,7 @@ fn use_channel(hostile: &Hostile, table: &ChannelTable<'_>, input: &mut Input<'_
             3 => {
                 let words = payload(input);
                 if let Some(claim) = claims.pop() {
-                    ring.publish(claim, &words[..input.byte() % (PAYLOAD_WORDS + 1)]);
+                    ring.publish(claim, &words[..input.byte() % (SLOT_WORDS + 1)]);
                 }
             }
             4 if messages.len() < HANDS_MAX => messages.extend(ring.poll().ok().flatten()),
@@ -60,7 +60,7 @@ fn use_channel(hostile: &Hostile, table: &ChannelTable<'_>, input: &mut Input<'_
             },
             6 => {
                 if let Some(message) = messages.last() {
-                    read_ticket(&message.payload);
+                    read_ticket(&message.first);
                     let _ = ring.is_current(message);
                     ring.take(message, input.party());
                 }
@@ -99,9 +99,9 @@ fn use_channel(hostile: &Hostile, table: &ChannelTable<'_>, input: &mut Input<'_
 }
 
 /// Payloads are tickets more often than not.
-fn payload(input: &mut Input<'_>) -> Payload {
-    let mut words = [0; PAYLOAD_WORDS];
-    for word in words.iter_mut().take(input.byte() % (PAYLOAD_WORDS + 1)) {
+fn payload(input: &mut Input<'_>) -> [u64; SLOT_WORDS] {
+    let mut words = [0; SLOT_WORDS];
+    for word in words.iter_mut().take(input.byte() % (SLOT_WORDS + 1)) {
         *word = input.word();
     }
     words

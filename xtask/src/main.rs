@@ -9,6 +9,7 @@ mod bank;
 mod campaign;
 mod check;
 mod compare;
+mod deliveries;
 mod fuzz;
 mod histories;
 mod hostile;
@@ -29,6 +30,7 @@ enum Task {
     Bank(bank::Args),
     Check(check::Args),
     Compare(compare::Args),
+    Deliveries(deliveries::Args),
     Fuzz(fuzz::Args),
     Histories(histories::Args),
     Hostile(hostile::Args),
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         Task::Bank(args) => bank::run(args),
         Task::Check(args) => check::run(args),
         Task::Compare(args) => compare::run(args),
+        Task::Deliveries(args) => deliveries::run(args),
         Task::Fuzz(args) => fuzz::run(args),
         Task::Histories(args) => histories::run(args),
         Task::Hostile(args) => hostile::run(args),

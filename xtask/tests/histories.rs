@@ -28,6 +28,9 @@ fn a_fault_of_any_object_would_be_noticed() {
         ("kept-permit", "Permits"),
         ("dropped-clear", "Event"),
         ("second-once", "Once"),
+        ("lost-message", "Queue"),
+        ("second-message", "Queue"),
+        ("late-message", "Queue"),
     ] {
         let (succeeded, text) = histories(&["--sabotage", sabotage]);
         let is_found = text.contains(&format!("violation: {object} in round"));

@@ -1,12 +1,17 @@
 //! `crossdock inspect`: all about one name.
 
-use crate::failure::Result;
+use crate::closeup;
+use crate::closeup_json::ReportJson;
+use crate::failure::{Failure, Result};
+use crate::near;
 use crate::output;
-use crate::shown::{self, EntryJson};
-use crate::units;
-use crossdock::registry::{self, Entry, Kind};
+use crossdock::inspect::{self, Picture};
+use crossdock::registry;
 
 /// Show all that is known about one name
+///
+/// Of a channel: who is connected and alive, what is on its way and who holds which memory. Looking
+/// neither joins nor cleans up: who was killed is shown as dead until somebody does.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The name, as `crossdock ls` lists it
@@ -17,56 +22,34 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let entry = registry::inspect(&args.name)?;
+    let picture = inspect::look()?;
+    let found = picture.reports.iter().find(|report| report.entry.name == args.name);
+    let Some(report) = found else { return Err(not_found(&args.name, &picture)) };
+    let arenas = closeup::arenas_of(report, &picture.arenas);
     if args.json {
-        return output::print_json(&EntryJson::from(&entry));
+        return output::print_json(&ReportJson::new(report, &arenas));
     }
-    let lines = lines(&entry);
-    let width = lines.iter().map(|(key, _)| key.len()).max().unwrap_or(0);
-    let text: Vec<String> =
-        lines.iter().map(|(key, value)| format!("{key:<width$}  {value}")).collect();
-    output::print(&text.join("\n"))
+    output::print(&closeup::text(report, &arenas))
 }
 
-fn lines(entry: &Entry) -> Vec<(&'static str, String)> {
-    let size = |bytes| format!("{} bytes ({})", units::count(bytes), units::bytes(bytes));
-    let mut lines = vec![
-        ("name", entry.name.clone()),
-        ("file", registry::directory().join(&entry.name).display().to_string()),
-        ("kind", entry.kind.to_string()),
-    ];
-    if let Some(channel) = &entry.channel {
-        lines.extend([
-            ("carries", channel.message.clone()),
-            ("messages", format!("{} of {}", channel.depth, channel.capacity)),
-            ("senders", shown::peers(&channel.senders)),
-            ("receivers", shown::peers(&channel.receivers)),
-        ]);
-    } else if let Some(elements) = shown::elements(entry) {
-        lines.extend([
-            ("elements", elements),
-            ("shape", shown::shape(&entry.shape)),
-            ("order", shown::order(entry.order).to_owned()),
-        ]);
-    } else if let Some(value) = shown::value(entry) {
-        lines.push(("type", value));
+/// Says why, and which name may have been meant.
+fn not_found(name: &str, picture: &Picture) -> Failure {
+    let error = match registry::inspect(name) {
+        Err(error) if error.kind() == crossdock::ErrorKind::NotFound => error,
+        Err(error) => return error.into(),
+        Ok(_) => return Failure::Refused(format!("{name:?} has just been made: try again")),
+    };
+    let names = picture.reports.iter().map(|report| report.entry.name.as_str());
+    let near: Vec<String> =
+        near::names(name, names).iter().map(|name| format!("{name:?}")).collect();
+    if !near.is_empty() {
+        return Failure::Refused(format!("{error} (is it {}?)", near.join(" or ")));
     }
-    lines.push(("size", size(entry.len_bytes)));
-    lines.push(("memory", size(entry.file_bytes)));
-    lines.push(("state", state(entry).to_owned()));
-    if entry.kind != Kind::Foreign {
-        let age = shown::age(entry.created);
-        lines.push(("made", format!("{age} ago by pid {}", entry.creator_pid)));
-    }
-    lines
-}
-
-fn state(entry: &Entry) -> &'static str {
-    match shown::state(entry) {
-        "in use" if entry.is_persistent => "in use, and kept when its users have gone",
-        "kept" => "kept: nobody has it open, `crossdock rm` removes it",
-        "stale" => "stale: its users are dead, `crossdock gc` removes it",
-        "unknown" => "unknown: this version of crossdock did not make it",
-        other => other,
+    match picture.reports.len() {
+        0 => error.into(),
+        count => {
+            let names = if count == 1 { "name" } else { "names" };
+            Failure::Refused(format!("{error} (`crossdock ls` lists the {count} {names})"))
+        }
     }
 }

@@ -1,10 +1,12 @@
 //! The command `crossdock`: hand arrays over, see what is shared, clean up.
 //!
-//! One subcommand, one file (`handoff` has a folder): its `Args`, and `run(Args) -> Result<()>`.
+//! One subcommand, one file (`handoff` and `top` have a folder): its `Args`, and `run(Args) -> Result<()>`.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stderr, reason = "a command-line tool says what it does")]
 
+mod closeup;
+mod closeup_json;
 mod failure;
 mod frame;
 mod gc;
@@ -12,6 +14,7 @@ mod handoff;
 mod helper;
 mod inspect;
 mod list;
+mod near;
 mod output;
 mod progress;
 mod recv;
@@ -20,6 +23,7 @@ mod sample;
 mod send;
 mod shown;
 mod stats;
+mod top;
 mod units;
 
 use clap::{Parser, Subcommand};
@@ -43,6 +47,7 @@ enum Task {
     Recv(recv::Args),
     Ls(list::Args),
     Inspect(inspect::Args),
+    Top(top::Args),
     Rm(remove::Args),
     Gc(gc::Args),
     #[command(hide = true)]
@@ -56,6 +61,7 @@ fn main() -> ExitCode {
         Task::Recv(args) => recv::run(&args),
         Task::Ls(args) => list::run(&args),
         Task::Inspect(args) => inspect::run(&args),
+        Task::Top(args) => top::run(&args),
         Task::Rm(args) => remove::run(&args),
         Task::Gc(args) => gc::run(&args),
         Task::Consumer(args) => handoff::consumer::run(&args),

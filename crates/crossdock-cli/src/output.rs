@@ -22,6 +22,13 @@ pub(crate) fn print_json(value: &impl Serialize) -> Result<()> {
     print(&text)
 }
 
+/// Prints one JSON value in one line, for a reader who takes them line by line.
+pub(crate) fn print_json_line(value: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string(value)
+        .map_err(|error| Failure::Os("cannot write JSON".to_owned(), error.into()))?;
+    print(&text)
+}
+
 /// Prints a line to standard error, if anybody listens.
 pub(crate) fn complain(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");

@@ -6,7 +6,7 @@ use crate::progress::Progress;
 use crate::sample::{Sample, with_dtype};
 use crate::shown;
 use crate::units;
-use crossdock::channel::{Message, Receiver};
+use crossdock::channel::{ArrayMessage, Receiver};
 use crossdock::registry::{self, Entry, Kind};
 use crossdock::{Array, ArrayMut, DType, Element, ErrorKind, Order, npy};
 use std::path::{Path, PathBuf};
@@ -108,7 +108,7 @@ fn meet(name: &str, wait: &Wait) -> Result<(DType, bool)> {
 }
 
 /// Takes one message; `None` if the channel is no longer the one that was seen.
-fn take<M: Message>(
+fn take<M: ArrayMessage>(
     name: &str,
     wait: &Wait,
     progress: &Progress,

@@ -66,15 +66,6 @@ pub(crate) fn value(entry: &Entry) -> Option<String> {
     }
 }
 
-/// `pid 12, 17 (dead)`.
-pub(crate) fn peers(peers: &[Peer]) -> String {
-    if peers.is_empty() {
-        return "none".to_owned();
-    }
-    let peer = |peer: &Peer| format!("{}{}", peer.pid, if peer.is_alive { "" } else { " (dead)" });
-    format!("pid {}", peers.iter().map(peer).collect::<Vec<_>>().join(", "))
-}
-
 /// One name for programs.
 #[derive(Serialize)]
 pub(crate) struct EntryJson {

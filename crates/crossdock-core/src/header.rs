@@ -25,15 +25,16 @@
 //! | 80 | 64 | extents of 8 axes |
 //! | 144 | 8 | channel: number of slots |
 //! | 152 | 8 | channel: its party |
-//! | 160 | 8 | value: hash of its type's layout |
+//! | 160 | 8 | value, channel: hash of the layout of its type or of its messages |
 //! | 168 | 8 | value: items of its slice, 0 if it has none |
-//! | 176 | 8 | value: bytes of the text from 256 on that describes its type |
-//! | 184 | 72 | zero |
+//! | 176 | 8 | value, channel: bytes of the text from 256 on that describes its type or its messages |
+//! | 184 | 24 | channel: its [`Settings`] |
+//! | 208 | 48 | zero |
 //!
 //! A header is read with one `pread` into private memory, so what is checked is what is used.
 
 use crate::element::DType;
-use crate::ring::CAPACITY_MAX;
+use crate::settings::{SETTINGS_BYTES, Settings, is_capacity};
 use crate::ticket::NDIM_MAX;
 use std::fmt;
 
@@ -54,6 +55,7 @@ pub const TEXT_BYTES_MAX: usize = 2048;
 /// Address space that one file may ask for: 2^46 bytes.
 pub const RESERVE_MAX: u64 = 1 << 46;
 
+const SETTINGS_OFFSET: usize = 184;
 const MAGIC: [u8; 8] = *b"XDOCK\0\r\n";
 const KNOWN_BYTES: u32 = 0x0102_0304;
 
@@ -129,12 +131,14 @@ pub struct Header {
     pub capacity: u64,
     /// Party of a channel.
     pub party: u64,
-    /// Hash of the layout of a value's type.
+    /// Hash of the layout of a value's type or of a channel's messages.
     pub type_hash: u64,
     /// Items of the slice that a value ends with.
     pub items: u64,
-    /// Bytes of the text behind the header that describes a value's type.
+    /// Bytes of the text behind the header that describes a value's type or a channel's messages.
     pub text_bytes: u64,
+    /// What a channel is made for.
+    pub settings: Settings,
 }
 
 /// Why a file is none of ours, or not one of this build.
@@ -189,6 +193,7 @@ impl Header {
             type_hash: 0,
             items: 0,
             text_bytes: 0,
+            settings: Settings::default(),
         }
     }
 
@@ -227,6 +232,7 @@ impl Header {
         put(160, &self.type_hash.to_le_bytes());
         put(168, &self.items.to_le_bytes());
         put(176, &self.text_bytes.to_le_bytes());
+        put(SETTINGS_OFFSET, &self.settings.to_bytes());
         bytes
     }
 
@@ -279,6 +285,7 @@ impl Header {
             type_hash: u64_at(160),
             items: u64_at(168),
             text_bytes: u64_at(176),
+            settings: Settings::from_bytes(&array_at::<SETTINGS_BYTES>(bytes, SETTINGS_OFFSET))?,
         };
         header.check(file_bytes)?;
         Ok(header)
@@ -319,22 +326,29 @@ impl Header {
     }
 
     fn check_channel(&self) -> Result<(), Mismatch> {
-        self.dtype.ok_or(Mismatch::Field("a channel without element type"))?;
-        if self.capacity == 0 || self.capacity > CAPACITY_MAX as u64 {
+        if !is_capacity(self.capacity) {
             return Err(Mismatch::Field("number of slots"));
         }
-        if self.len < crate::layout::channel_bytes(self.capacity as usize) {
+        if !self.data_offset.is_multiple_of(crate::memory::ALIGNMENT as u64) {
+            return Err(Mismatch::Field("a channel is misaligned"));
+        }
+        if self.len < crate::layout::channel_bytes(self.capacity as usize, &self.settings) {
             return Err(Mismatch::Field("fewer bytes than slots"));
         }
         crate::party::PartyId::from_word(self.party).ok_or(Mismatch::Field("party"))?;
-        Ok(())
+        self.check_text()
     }
 
-    fn check_value(&self) -> Result<(), Mismatch> {
+    fn check_text(&self) -> Result<(), Mismatch> {
         let text_end = (HEADER_BYTES as u64).checked_add(self.text_bytes);
         if text_end.is_none_or(|end| end > self.data_offset) {
             return Err(Mismatch::Field("description of a type"));
         }
+        Ok(())
+    }
+
+    fn check_value(&self) -> Result<(), Mismatch> {
+        self.check_text()?;
         if !self.data_offset.is_multiple_of(VALUE_ALIGNMENT) {
             return Err(Mismatch::Field("a value is misaligned"));
         }
@@ -360,7 +374,10 @@ mod tests {
     }
 
     fn channel() -> Header {
-        let mut header = Header::new(Kind::Channel, crate::layout::channel_bytes(8), 256);
+        let settings = Settings { arrays: 1, ..Settings::default() };
+        let mut header =
+            Header::new(Kind::Channel, crate::layout::channel_bytes(8, &settings), 256);
+        header.settings = settings;
         header.dtype = Some(DType::F64);
         header.capacity = 8;
         header.is_unique = true;

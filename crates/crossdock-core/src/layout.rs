@@ -7,19 +7,24 @@
 //! | parties | 256 | 336 times [`Record`] (64 bytes) |
 //! | arena | 256 | [`ArenaControl`] (64 bytes) |
 //! | arena | 512 | up to 65,536 times [`Entry`] (128 bytes) |
-//! | channel | 256 | [`ChannelControl`] (512 bytes) |
-//! | channel | 768 | capacity times [`Slot`] (384 bytes) |
+//! | channel | its `data_offset` | [`ChannelControl`] (768 bytes); before it, from 256 on, the text about its messages |
+//! | channel | behind that | of a broadcast: [`Readers`](crate::ring::broadcast::Readers) (3,968 bytes) |
+//! | channel | behind that | capacity times [`Slot`](crate::ring::Slot) (384 bytes) |
+//! | channel | behind that | capacity times the words of a message that do not lie in its slot |
+//! | channel | behind that | the rows of [`Deliveries`](crate::deliveries::Deliveries), if receivers acknowledge |
 #![allow(unsafe_code, reason = "the Shared contract of each record is stated here")]
 
 use crate::Corrupt;
 use crate::chunk::Chunk;
 use crate::header::HEADER_BYTES;
 use crate::memory::{Memory, Shared};
-use crate::party::{PARTIES_MAX, Party, Record};
+use crate::party::{PARTIES_MAX, Record};
 use crate::primitive::{AtomicU32, AtomicU64};
-use crate::ring::{Cursor, Ring, Slot};
-use crate::signal::Signal;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+
+mod channel;
+
+pub use channel::{Carrier, ChannelControl, ChannelTable, Counter, Ledger, Members, channel_bytes};
 
 /// Chunks that one arena can have.
 pub const CHUNKS_MAX: usize = 1 << 16;
@@ -34,10 +39,6 @@ unsafe impl Shared for Record {}
 unsafe impl Shared for ArenaControl {}
 // SAFETY: a `#[repr(C)]` struct of atomics without pointers.
 unsafe impl Shared for Entry {}
-// SAFETY: a `#[repr(C)]` struct of atomics without pointers.
-unsafe impl Shared for ChannelControl {}
-// SAFETY: a `#[repr(C)]` struct of atomics without pointers.
-unsafe impl Shared for Slot {}
 
 /// The table of parties in a mapped file.
 ///
@@ -112,7 +113,8 @@ pub struct Entry {
     region: AtomicU64,
     offset_bytes: AtomicU64,
     len_bytes: AtomicU64,
-    unused: [AtomicU64; 5],
+    handed_out_ms: AtomicU64,
+    unused: [AtomicU64; 4],
 }
 
 #[cfg(not(loom))]
@@ -124,6 +126,18 @@ impl Entry {
     pub fn extent(&self) -> (u32, u64, u64) {
         let region = self.region.load(Acquire) as u32;
         (region, self.offset_bytes.load(Relaxed), self.len_bytes.load(Relaxed))
+    }
+
+    /// When the memory was last handed out, in milliseconds of the monotonic clock.
+    #[must_use]
+    pub fn handed_out_ms(&self) -> u64 {
+        self.handed_out_ms.load(Relaxed)
+    }
+
+    /// The owner hands the memory out.
+    #[inline]
+    pub fn set_handed_out(&self, now_ms: u64) {
+        self.handed_out_ms.store(now_ms, Relaxed);
     }
 
     /// The owner says where the memory of a new entry is.
@@ -171,100 +185,4 @@ impl<'a> ArenaTable<'a> {
 #[must_use]
 pub fn arena_file_bytes(count: usize) -> u64 {
     (ENTRIES_OFFSET + count.min(CHUNKS_MAX) * size_of::<Entry>()) as u64
-}
-
-/// One bit per party: who has an end of a channel.
-#[repr(C, align(64))]
-#[derive(Debug)]
-pub struct Members {
-    bits: [AtomicU64; MEMBER_WORDS],
-    ever: AtomicU64,
-}
-
-const MEMBER_WORDS: usize = PARTIES_MAX.div_ceil(64);
-
-impl Members {
-    /// Adds a party.
-    pub fn join(&self, party: Party) {
-        self.bits[party.index() / 64].fetch_or(1 << (party.index() % 64), AcqRel);
-        self.ever.store(1, Release);
-    }
-
-    /// Removes a party; nothing happens if it is no member.
-    pub fn leave(&self, party: Party) {
-        self.bits[party.index() / 64].fetch_and(!(1 << (party.index() % 64)), AcqRel);
-    }
-
-    /// Whether there is a member now.
-    #[inline]
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.bits.iter().all(|word| word.load(Acquire) == 0)
-    }
-
-    /// Whether there have been members and are none now: this side has gone.
-    #[inline]
-    #[must_use]
-    pub fn have_left(&self) -> bool {
-        self.ever.load(Acquire) != 0 && self.is_empty()
-    }
-
-    /// All members.
-    pub fn iter(&self) -> impl Iterator<Item = Party> {
-        Party::all().filter(|party| {
-            self.bits[party.index() / 64].load(Acquire) & (1 << (party.index() % 64)) != 0
-        })
-    }
-}
-
-/// What a channel has besides its slots.
-#[repr(C, align(128))]
-#[derive(Debug)]
-pub struct ChannelControl {
-    /// Receivers sleep here.
-    pub not_empty: Signal,
-    /// Senders sleep here.
-    pub not_full: Signal,
-    /// Who can send.
-    pub senders: Members,
-    /// Who can receive.
-    pub receivers: Members,
-    head: Cursor,
-    tail: Cursor,
-}
-
-#[cfg(not(loom))]
-const _: () = assert!(size_of::<ChannelControl>() == 512);
-
-const SLOTS_OFFSET: usize = CONTROL_OFFSET + size_of::<ChannelControl>();
-
-/// A channel's words in a mapped file.
-#[derive(Clone, Copy, Debug)]
-pub struct ChannelTable<'a> {
-    /// Signals and members.
-    pub control: &'a ChannelControl,
-    /// The queue.
-    pub ring: Ring<'a>,
-}
-
-impl<'a> ChannelTable<'a> {
-    /// The channel in `memory`, which has `capacity` slots according to its checked header.
-    ///
-    /// # Errors
-    ///
-    /// [`Corrupt`] when the file is too short.
-    pub fn new(memory: Memory<'a>, capacity: usize) -> Result<Self, Corrupt> {
-        let control: &ChannelControl = memory.at(CONTROL_OFFSET)?;
-        let slots = memory.slice(SLOTS_OFFSET, capacity)?;
-        let ring = Ring::new(&control.head, &control.tail, slots)
-            .ok_or(Corrupt("a channel has no slots, or too many"))?;
-        Ok(Self { control, ring })
-    }
-}
-
-/// Bytes after the header of a channel with `capacity` slots.
-#[must_use]
-pub fn channel_bytes(capacity: usize) -> u64 {
-    let slots = capacity.saturating_mul(size_of::<Slot>());
-    size_of::<ChannelControl>().saturating_add(slots) as u64
 }

@@ -30,6 +30,7 @@
 
 pub mod atomic;
 pub mod chunk;
+pub mod deliveries;
 pub mod element;
 pub mod header;
 pub mod layout;
@@ -38,6 +39,7 @@ pub mod owner;
 pub mod party;
 mod primitive;
 pub mod ring;
+pub mod settings;
 pub mod shm_safe;
 pub mod signal;
 pub mod sync;

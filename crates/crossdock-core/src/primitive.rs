@@ -8,7 +8,7 @@ mod real {
 
     pub(crate) use crossdock_sys::clock::Deadline;
     pub(crate) use crossdock_sys::cpu::online_cpus;
-    pub(crate) use crossdock_sys::wait::{wait, wake_all, wake_one};
+    pub(crate) use crossdock_sys::wait::{wait, wait_any, wake_all, wake_one};
 
     use crate::owner::{Owner, Registry};
     use crossdock_sys::fork::IDENTITY;

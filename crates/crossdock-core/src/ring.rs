@@ -15,7 +15,7 @@
 //! |---|---|---|---|
 //! | claim | `FREE` | no sender is at work in this lap | any sender, to `CLAIMED` by itself |
 //! | claim | `CLAIMED` | a sender is about to write | that sender, to `ARMED`; its reaper, to `FREE` of the next lap |
-//! | claim | `ARMED` | its payload says what is being handed over | that sender or its reaper, to `FREE` of the next lap |
+//! | claim | `ARMED`, `ARMED_LONG` | its payload, or that of the message, says what is being handed over | that sender or its reaper, to `FREE` of the next lap |
 //! | message | `READY` | sent: it stays valid whatever happens to the sender | the sender of the next lap |
 //! | message | `HOLE` | its sender died before it was sent | the sender of the next lap |
 //! | take | `OPEN` | nobody has taken this lap's message | any receiver, to `TAKEN` by itself; past a hole, to `OPEN` of the next lap |
@@ -32,32 +32,33 @@
 //! `CLAIMED`, `ARMED` or `TAKEN` by a dead party holds everybody behind it up; [`Ring::next`] names that
 //! party, and [`Ring::reap`] repairs what it left, any number of times.
 
+pub mod broadcast;
+pub mod latest;
 mod slot;
+mod slots;
 
-pub use slot::{Cursor, PAYLOAD_WORDS, Payload, SHORT_WORDS, Slot};
+pub use slot::{Cursor, MESSAGE_WORDS_MAX, SHORT_WORDS, SLOT_WORDS, Slot, Words};
 
 use crate::Corrupt;
 use crate::party::Party;
-use crate::primitive::{fence, spin_loop};
+use crate::primitive::{AtomicU64, fence, spin_loop};
 use slot::{
-    ARMED, CLAIMED, FREE, HOLE, INDEX_BITS, INDEX_MASK, LAP_MASK, LONG, OPEN, READY, STATE_MASK,
-    TAKEN, is_done, next_lap, word_of, worker,
+    FREE, HOLE, INDEX_BITS, INDEX_MASK, LAP_MASK, LEN_MASK, OPEN, READY, STATE_MASK, TAKEN,
+    is_done, len_of, next_lap, word_of, worker,
 };
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+use slots::{Room, Slots};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 /// Slots that a ring can have.
 pub const CAPACITY_MAX: usize = 1 << INDEX_BITS;
 
 /// A ring in shared memory, seen by one process.
 ///
-/// # Invariants
-///
-/// 1. There are between 1 and [`CAPACITY_MAX`] slots.
 #[derive(Clone, Copy, Debug)]
 pub struct Ring<'a> {
     head: &'a Cursor,
     tail: &'a Cursor,
-    slots: &'a [Slot],
+    slots: Slots<'a>,
 }
 
 /// A slot that this process has claimed and not yet sent.
@@ -74,8 +75,29 @@ pub struct Claim<'a> {
 pub struct Message {
     position: u64,
     word: u64,
-    /// What it carries. Valid if [`Ring::take`] says so.
-    pub payload: Payload,
+    /// The first words of what it carries; words that were not sent are 0. Valid if [`Ring::take`] says so.
+    pub first: [u64; SLOT_WORDS],
+}
+
+impl Message {
+    /// Its place in the order of all messages.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Words that it has.
+    #[inline]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        len_of(self.word)
+    }
+
+    /// Whether it has no words.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// What is at the head of the queue.
@@ -98,6 +120,23 @@ pub enum Refused {
     Corrupt(Corrupt),
 }
 
+/// What a dead party left in a ring.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Remains {
+    /// Slots that it had claimed.
+    pub claimed: u64,
+    /// Messages that it had taken and was not done with.
+    pub taken: u64,
+}
+
+impl Remains {
+    /// Whether there were none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 const NONSENSE: Corrupt = Corrupt("a queue position and its slot do not fit together");
 /// Attempts after which a position and a slot that never fit are called corrupt, not busy.
 const ATTEMPTS_MAX: u32 = 1 << 16;
@@ -106,37 +145,35 @@ impl<'a> Ring<'a> {
     /// A ring over these words, or `None` when there are no slots or too many.
     #[must_use]
     pub fn new(head: &'a Cursor, tail: &'a Cursor, slots: &'a [Slot]) -> Option<Self> {
-        (1..=CAPACITY_MAX).contains(&slots.len()).then_some(Self { head, tail, slots })
+        Self::with_more(head, tail, slots, &[])
+    }
+
+    /// As [`new`](Self::new), for messages of more than [`SLOT_WORDS`] words: `more` is divided among the
+    /// slots.
+    #[must_use]
+    pub fn with_more(
+        head: &'a Cursor,
+        tail: &'a Cursor,
+        slots: &'a [Slot],
+        more: &'a [AtomicU64],
+    ) -> Option<Self> {
+        Slots::new(slots, more).map(|slots| Self { head, tail, slots })
     }
 
     /// The number of slots.
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.slots.len()
+        self.slots.count()
     }
 
     #[inline]
     fn slot(&self, position: u64) -> Option<&'a Slot> {
-        self.slots.get((position & INDEX_MASK) as usize)
+        self.slots.at(position)
     }
 
-    #[inline]
-    fn after(&self, position: u64) -> u64 {
-        if (position & INDEX_MASK) + 1 == self.slots.len() as u64 {
-            next_lap(position & LAP_MASK)
-        } else {
-            position + 1
-        }
-    }
-
-    /// Moves a cursor on by one if it is still where the caller saw it. Sequentially consistent in
-    /// either case, for the sake of those who sleep until it moves (see [`Signal`](crate::signal::Signal)).
     #[inline]
     fn advance(&self, cursor: &Cursor, position: u64) {
-        let next = self.after(position);
-        if cursor.position.compare_exchange(position, next, SeqCst, Relaxed).is_err() {
-            fence(SeqCst);
-        }
+        self.slots.advance(cursor, position);
     }
 
     /// Before a last look at the queue ahead of a sleep: sees what was published before the cursors
@@ -146,15 +183,9 @@ impl<'a> Ring<'a> {
         let _ = self.head.position.load(Acquire);
     }
 
-    /// Positions from `head` to `tail`, never more than there are slots.
     #[inline]
     fn distance(&self, head: u64, tail: u64) -> usize {
-        let capacity = self.slots.len() as u64;
-        let laps = (tail & LAP_MASK).wrapping_sub(head & LAP_MASK) >> INDEX_BITS;
-        let ahead = (laps.min(2) * capacity + (tail & INDEX_MASK))
-            .saturating_sub(head & INDEX_MASK)
-            .min(capacity);
-        ahead as usize
+        self.slots.distance(head, tail)
     }
 
     /// Messages and claims in the queue, at about this moment.
@@ -178,7 +209,7 @@ impl<'a> Ring<'a> {
     /// Whether the message of the lap before has left the slot at the tail.
     #[inline]
     fn has_room(&self, tail: u64) -> bool {
-        let capacity = self.slots.len();
+        let capacity = self.slots.count();
         if self.distance(self.tail.head_seen.load(Acquire), tail) < capacity {
             return true;
         }
@@ -194,48 +225,20 @@ impl<'a> Ring<'a> {
     /// [`Refused`] when there is none.
     #[inline]
     pub fn claim(&self, me: Party) -> Result<Claim<'a>, Refused> {
-        for _ in 0..ATTEMPTS_MAX {
-            let position = self.tail.position.load(Acquire);
-            let slot = self.slot(position).ok_or(Refused::Corrupt(NONSENSE))?;
-            let lap = position & LAP_MASK;
-            let word = slot.claim.word.load(Acquire);
-            if word == lap | FREE {
-                if !self.has_room(position) {
-                    if let Some(refused) = self.full(slot, position) {
-                        return Err(refused);
-                    }
-                } else if slot
-                    .claim
-                    .word
-                    .compare_exchange(word, word_of(lap, me, CLAIMED), AcqRel, Relaxed)
-                    .is_ok()
-                {
-                    return Ok(Claim { slot, position, party: me });
-                }
-            } else if word & LAP_MASK == lap || word & LAP_MASK == next_lap(lap) {
-                // Claimed, perhaps long ago, by somebody who has not moved the tail yet.
-                self.advance(self.tail, position);
-            } else if self.tail.position.load(Acquire) == position {
-                // A sender of the lap before is not done, though everybody after it was.
-                if next_lap(word & LAP_MASK) != lap {
-                    return Err(Refused::Corrupt(NONSENSE));
-                }
-                return Err(Refused::Full(worker(word)));
-            }
-            spin_loop();
-        }
-        Err(Refused::Corrupt(NONSENSE))
+        self.slots.claim(self.tail, me, |slot, position| {
+            if self.has_room(position) { Room::Free } else { self.full(slot, position) }
+        })
     }
 
     /// Looks closer at a slot that the head seems not to have passed: helps the head on if it is late.
     #[cold]
-    fn full(&self, slot: &Slot, position: u64) -> Option<Refused> {
+    fn full(&self, slot: &Slot, position: u64) -> Room {
         let lap = position & LAP_MASK;
         let head = self.head.position.load(Acquire);
         let take = slot.take.word.load(Acquire);
         let is_moving = self.tail.position.load(Acquire) != position;
         if is_moving || slot.claim.word.load(Acquire) != lap | FREE {
-            return None;
+            return Room::Moving;
         }
         let is_being_taken = next_lap(take & LAP_MASK) == lap && take & STATE_MASK == TAKEN;
         if take & LAP_MASK == lap || is_being_taken {
@@ -243,10 +246,10 @@ impl<'a> Ring<'a> {
             let is_same_slot = head & INDEX_MASK == position & INDEX_MASK;
             if is_same_slot && next_lap(head & LAP_MASK) == lap {
                 self.advance(self.head, head);
-                return None;
+                return Room::Moving;
             }
         }
-        Some(Refused::Full(worker(take)))
+        Room::Full(worker(take))
     }
 
     /// Why a slot could not be claimed now, if so: who is in the senders' way.
@@ -258,37 +261,35 @@ impl<'a> Ring<'a> {
         if claim & LAP_MASK != position & LAP_MASK {
             return Some(Refused::Full(worker(claim)));
         }
-        (!self.has_room(position)).then(|| self.full(slot, position)).flatten()
+        if self.has_room(position) {
+            return None;
+        }
+        match self.full(slot, position) {
+            Room::Full(party) => Some(Refused::Full(party)),
+            Room::Free | Room::Taken | Room::Moving => None,
+        }
     }
 
-    /// Writes down what a claimed slot is about to hand over, for whoever has to reap this process.
+    /// Writes down what a claimed slot is about to hand over, for whoever has to reap this process. A message
+    /// that hands nothing over need not be armed.
     ///
-    /// At most [`PAYLOAD_WORDS`] words are sent; more are ignored.
+    /// Words for which a slot has no room are ignored.
     #[inline]
     pub fn arm(&self, claim: &mut Claim<'a>, payload: &[u64]) {
-        // Whoever sees a word of this payload also sees that the slot has been claimed, so a reader
-        // who looked at the word before notices when it looks again.
-        fence(Release);
-        for (word, value) in claim.slot.claim.payload.iter().zip(payload) {
-            word.store(*value, Relaxed);
-        }
-        let armed = word_of(claim.position & LAP_MASK, claim.party, ARMED);
-        claim.slot.claim.word.store(armed, Release);
+        self.slots.arm(claim, payload);
     }
 
-    /// Sends an armed slot with the same payload: the commit store.
+    /// Sends a claimed slot, with the same payload if it was armed: the commit store.
     #[inline]
     pub fn publish(&self, claim: Claim<'a>, payload: &[u64]) {
-        let lap = claim.position & LAP_MASK;
-        let message = &claim.slot.message;
-        fence(Release);
-        for (word, value) in message.payload.iter().zip(payload) {
-            word.store(*value, Relaxed);
-        }
-        let long = if payload.len() > SHORT_WORDS { LONG } else { 0 };
-        message.word.store(lap | long | READY, Release);
-        claim.slot.claim.word.store(next_lap(lap) | FREE, Release);
-        self.advance(self.tail, claim.position);
+        let ready = self.slots.write(&claim, payload);
+        claim.slot.message.word.store(ready, Release);
+        self.slots.end(self.tail, &claim);
+    }
+
+    /// All words of a message. Valid if [`take`](Self::take) says so.
+    pub fn read(&self, message: &Message) -> Words {
+        self.slots.read(message)
     }
 
     /// Looks for a message and changes nothing; `None` when there is none, or none yet.
@@ -305,11 +306,11 @@ impl<'a> Ring<'a> {
             let word = slot.message.word.load(Acquire);
             if word & LAP_MASK == next_lap(lap) {
                 self.advance(self.head, position);
-            } else if word & !LONG == lap | READY {
+            } else if word & !LEN_MASK == lap | READY {
                 match self.look_at_take(slot, position)? {
                     Take::Mine => {
-                        let payload = slot.read(word & LONG != 0);
-                        return Ok(Some(Message { position, word, payload }));
+                        let first = slot.read(len_of(word));
+                        return Ok(Some(Message { position, word, first }));
                     }
                     Take::Before => return Ok(None),
                     Take::Past => self.advance(self.head, position),
@@ -397,6 +398,36 @@ impl<'a> Ring<'a> {
         true
     }
 
+    /// Whether `party` has taken the message of a position and is not done with it.
+    #[must_use]
+    pub fn is_taken_by(&self, position: u64, party: Party) -> bool {
+        let taken = word_of(position & LAP_MASK, party, TAKEN);
+        self.slot(position).is_some_and(|slot| slot.take.word.load(Acquire) == taken)
+    }
+
+    /// How many messages have been sent or begun, and how many received.
+    #[must_use]
+    pub fn totals(&self) -> (u64, u64) {
+        let head = self.head.position.load(Acquire);
+        let tail = self.tail.position.load(Acquire);
+        (self.slots.number(tail), self.slots.number(head))
+    }
+
+    /// Calls `look` with every message in the queue, at about this moment. What is received meanwhile may be
+    /// among them, whole or not.
+    pub fn for_each(&self, mut look: impl FnMut(&[u64])) {
+        let tail = self.tail.position.load(Acquire);
+        let mut position = self.head.position.load(Acquire);
+        for _ in 0..self.distance(position, tail) {
+            let Some(slot) = self.slot(position) else { return };
+            let word = slot.message.word.load(Acquire);
+            if word & !LEN_MASK == (position & LAP_MASK) | READY {
+                look(&self.slots.words(position, len_of(word)));
+            }
+            position = self.slots.after(position);
+        }
+    }
+
     /// Is done with a taken message: the slot's next one can be taken. (Its room has been free for
     /// senders since it was taken.)
     ///
@@ -412,26 +443,26 @@ impl<'a> Ring<'a> {
     }
 
     /// Repairs what the dead party `dead` left: what it had not sent becomes holes, what it had taken is
-    /// done with. Returns whether anything changed.
+    /// done with.
     ///
     /// A chunk that a lost ticket names seems to be held by the channel from then on, until somebody who
     /// needs it finds with [`any`](Self::any) that no ticket is left.
-    pub fn reap(&self, dead: Party) -> bool {
-        let mut changed = false;
-        for slot in self.slots {
+    pub fn reap(&self, dead: Party) -> Remains {
+        let mut remains = Remains::default();
+        for slot in self.slots.iter() {
             let claim = slot.claim.word.load(Acquire);
             if worker(claim) == Some(dead) {
                 Self::reap_claim(slot, claim);
-                changed = true;
+                remains.claimed += 1;
             }
             let take = slot.take.word.load(Acquire);
             if worker(take) == Some(dead) {
                 let open = next_lap(take & LAP_MASK) | OPEN;
                 let _ = slot.take.word.compare_exchange(take, open, AcqRel, Relaxed);
-                changed = true;
+                remains.taken += 1;
             }
         }
-        changed
+        remains
     }
 
     /// Passes over a slot whose sender died, unless it had sent already.
@@ -452,8 +483,9 @@ impl<'a> Ring<'a> {
     ///
     /// A slot that changes meanwhile may be missed; the caller finds that out from the holders of what
     /// it looks for (see [`Chunk`](crate::chunk::Chunk)).
-    pub fn any(&self, mut wanted: impl FnMut(&Payload) -> bool) -> bool {
-        let found = self.slots.iter().any(|slot| slot.may_carry(&mut wanted));
+    pub fn any(&self, mut wanted: impl FnMut(&[u64]) -> bool) -> bool {
+        let mut indices = 0..self.slots.count() as u64;
+        let found = indices.any(|index| self.slots.may_carry(index, &mut wanted));
         // What was read of the payloads came before what the caller looks at next.
         fence(Acquire);
         found

@@ -71,13 +71,9 @@ impl TypeLayout {
     }
 
     /// A hash of the text, and so of names, sizes, alignments and places of all that the type is made of.
-    ///
-    /// FNV-1a with 64 bits (Fowler, Noll, Vo: <https://datatracker.ietf.org/doc/rfc9923/>).
     #[must_use]
     pub fn hash(&self) -> u64 {
-        self.text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        })
+        hash_of(&self.text)
     }
 
     /// Adds a name, without the paths in it: two programs may have the same type in different modules.
@@ -113,6 +109,14 @@ impl TypeLayout {
         T::describe(self);
         self.text.push_str(after);
     }
+}
+
+/// FNV-1a with 64 bits (Fowler, Noll, Vo: <https://datatracker.ietf.org/doc/rfc9923/>).
+#[must_use]
+pub fn hash_of(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }
 
 /// The fields of a struct, in the order in which they lie.

@@ -12,13 +12,20 @@
 //! (Dekker's argument): the sleeper has a sequentially consistent fence between its steps, the changer
 //! a sequentially consistent change before a sequentially consistent look.
 //!
+//! # Several at once
+//!
+//! A sleeper can announce itself on several words, look at everything it waits for, and sleep on all of
+//! them: [`Signal::watch`], [`sleep_any`]. It may be given the wake-ups of several words at once, each of
+//! which no other sleeper gets. So when it goes on with one thing, it calls [`Signal::pass_on`] for the
+//! others that are there, which wakes the next sleeper.
+//!
 //! # Owner death
 //!
 //! A changer killed between its change and the wake, or a woken sleeper killed before it acts, loses a
 //! wake-up. Therefore every sleep is bounded by [`SLICE`]: a waiter looks again after that, and asks
 //! whether those it waits for still live.
 
-use crate::primitive::{AtomicU32, Deadline, fence, wait, wake_all, wake_one};
+use crate::primitive::{AtomicU32, Deadline, fence, wait, wait_any, wake_all, wake_one};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, SeqCst};
 use std::time::Duration;
 
@@ -41,6 +48,31 @@ const _: () = assert!(size_of::<Signal>() == 64);
 /// The word that a sleeper saw: it sleeps only while the word is still the same.
 #[derive(Clone, Copy, Debug)]
 pub struct Key(u32);
+
+/// A word on which a sleeper has announced itself, with what it saw there; see [`sleep_any`].
+#[derive(Clone, Copy, Debug)]
+pub struct Watched<'a> {
+    word: &'a AtomicU32,
+    seen: u32,
+}
+
+impl<'a> Watched<'a> {
+    pub(crate) fn new(word: &'a AtomicU32, seen: u32) -> Self {
+        Self { word, seen }
+    }
+}
+
+/// Sleeps unless something was notified on any of the words since they were watched; at most until
+/// `deadline`, at most a slice. No word may be there twice: the second announcement would change what the
+/// first saw.
+pub fn sleep_any(words: &[Watched<'_>], deadline: Option<Deadline>) {
+    wait_any(words.iter().map(|watched| (watched.word, watched.seen)), end_of_sleep(deadline));
+}
+
+/// When a sleep that begins now ends at the latest.
+fn end_of_sleep(deadline: Option<Deadline>) -> Deadline {
+    deadline.map_or_else(|| Deadline::after(SLICE), |deadline| deadline.within(SLICE))
+}
 
 impl Signal {
     /// A signal on which nobody sleeps, for memory that is not shared (tests, models).
@@ -68,11 +100,20 @@ impl Signal {
 
     /// Sleeps unless something was notified since `key`; at most until `deadline`, at most a slice.
     pub fn sleep(&self, key: Key, deadline: Option<Deadline>) {
-        let until = match deadline {
-            Some(deadline) => deadline.within(SLICE),
-            None => Deadline::after(SLICE),
-        };
-        wait(&self.word, key.0, until);
+        wait(&self.word, key.0, end_of_sleep(deadline));
+    }
+
+    /// As [`announce`](Self::announce), for a sleeper on several words.
+    #[must_use]
+    pub fn watch(&self) -> Watched<'_> {
+        Watched::new(&self.word, self.announce().0)
+    }
+
+    /// Wakes the next sleeper, in place of one on several words who has been woken and goes on with
+    /// something else, though there is something here.
+    pub fn pass_on(&self) {
+        fence(SeqCst);
+        self.notify();
     }
 
     /// Wakes one sleeper, if there is any. The caller's last step was a sequentially consistent
@@ -134,6 +175,27 @@ mod tests {
         let _ = signal.announce();
         signal.notify();
         assert_eq!(signal.word.load(Ordering::Relaxed) & SLEEPERS, 0);
+    }
+
+    #[test]
+    fn one_sleeper_is_woken_by_either_of_two_signals() {
+        for index in 0..2 {
+            let signals = [Signal::new(), Signal::new()];
+            let ready = AtomicBool::new(false);
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    while !ready.load(Ordering::Acquire) {
+                        let watched = [signals[0].watch(), signals[1].watch()];
+                        if !ready.load(Ordering::Acquire) {
+                            sleep_any(&watched, None);
+                        }
+                    }
+                });
+                ready.store(true, Ordering::Release);
+                signals[index].notify_all();
+            });
+            assert!(ready.load(Ordering::Relaxed));
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@
 use crate::Corrupt;
 use crate::element::DType;
 use crate::party::PartyId;
-use crate::ring::{PAYLOAD_WORDS, Payload, SHORT_WORDS};
+use crate::ring::{SHORT_WORDS, SLOT_WORDS};
 
 /// Axes that an array can have.
 pub const NDIM_MAX: usize = 8;
@@ -26,7 +26,14 @@ const SOLE: u64 = 1 << 17;
 const UNIQUE: u64 = 1 << 18;
 const META_MASK: u64 = 0xffff | FORTRAN | SOLE | UNIQUE;
 const SHAPE_WORD: usize = 5;
-const _: () = assert!(SHAPE_WORD + NDIM_MAX <= PAYLOAD_WORDS);
+/// Words that a ticket can have.
+pub const TICKET_WORDS_MAX: usize = SHAPE_WORD + NDIM_MAX;
+/// Axes of a ticket that takes the least room.
+const SHORT_AXES: usize = SHORT_WORDS - SHAPE_WORD;
+const _: () = assert!(TICKET_WORDS_MAX <= SLOT_WORDS);
+
+/// Stands in the place of a ticket where there is none.
+pub const NO_TICKET: u64 = u64::MAX;
 
 /// Where an array lies and what shape it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,9 +68,9 @@ impl Ticket {
     /// The words to send and how many of them count.
     #[inline]
     #[must_use]
-    pub fn to_words(&self) -> (Payload, usize) {
+    pub fn to_words(&self) -> ([u64; TICKET_WORDS_MAX], usize) {
         let flag = |is_set: bool, flag: u64| if is_set { flag } else { 0 };
-        let mut words = [0; PAYLOAD_WORDS];
+        let mut words = [0; TICKET_WORDS_MAX];
         words[0] = self.arena.to_word();
         words[1] = (u64::from(self.region) << 32) | u64::from(self.chunk);
         words[2] = self.generation;
@@ -73,24 +80,47 @@ impl Ticket {
             | flag(self.is_fortran, FORTRAN)
             | flag(self.is_sole, SOLE)
             | flag(self.is_unique, UNIQUE);
-        words[SHAPE_WORD..SHAPE_WORD + NDIM_MAX].copy_from_slice(&self.shape);
-        let used = if self.ndim <= 2 { SHORT_WORDS } else { PAYLOAD_WORDS };
+        words[SHAPE_WORD..].copy_from_slice(&self.shape);
+        let used =
+            if usize::from(self.ndim) <= SHORT_AXES { SHORT_WORDS } else { TICKET_WORDS_MAX };
         (words, used)
     }
 
-    /// The reverse, every field checked.
+    /// The reverse, every field checked; words behind those of the ticket do not matter.
     ///
     /// # Errors
     ///
     /// [`Corrupt`] for words that [`Ticket::to_words`] cannot have made.
     #[inline]
-    pub fn from_words(words: &Payload) -> Result<Self, Corrupt> {
+    pub fn from_words(words: &[u64]) -> Result<Self, Corrupt> {
+        Self::split_from(words).map(|(ticket, _)| ticket)
+    }
+
+    /// A ticket and the words behind it.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_words`](Self::from_words).
+    #[inline]
+    pub fn split_from(words: &[u64]) -> Result<(Self, &[u64]), Corrupt> {
+        const SHORT: Corrupt = Corrupt("a message ends in the middle of a ticket");
+        let (first, rest) = words.split_first_chunk::<SHORT_WORDS>().ok_or(SHORT)?;
+        let ndim = usize::from((first[4] >> 8) as u8);
+        if ndim <= SHORT_AXES {
+            return Self::from_array(first).map(|ticket| (ticket, rest));
+        }
+        let (all, rest) = words.split_first_chunk::<TICKET_WORDS_MAX>().ok_or(SHORT)?;
+        Self::from_array(all).map(|ticket| (ticket, rest))
+    }
+
+    #[inline]
+    fn from_array<const N: usize>(words: &[u64; N]) -> Result<Self, Corrupt> {
         let arena = PartyId::from_word(words[0]).ok_or(Corrupt("a ticket names no arena"))?;
         let meta = words[4];
         let dtype = DType::from_code((meta & 0xff) as u8)
             .ok_or(Corrupt("a ticket has an unknown element type"))?;
         let ndim = ((meta >> 8) & 0xff) as u8;
-        if meta & !META_MASK != 0 || ndim == 0 || usize::from(ndim) > NDIM_MAX {
+        if meta & !META_MASK != 0 || ndim == 0 || usize::from(ndim) > NDIM_MAX.min(N - SHAPE_WORD) {
             return Err(Corrupt("a ticket has unknown flags or too many axes"));
         }
         let mut shape = [0; NDIM_MAX];
@@ -162,7 +192,7 @@ mod tests {
     #[test]
     fn words_go_both_ways() {
         let (words, used) = ticket().to_words();
-        assert_eq!(used, PAYLOAD_WORDS);
+        assert_eq!(used, TICKET_WORDS_MAX);
         assert_eq!(Ticket::from_words(&words), Ok(ticket()));
         let mut flat = ticket();
         flat.ndim = 2;
@@ -170,9 +200,8 @@ mod tests {
         flat.len_bytes = 24;
         let (words, used) = flat.to_words();
         assert_eq!(used, SHORT_WORDS);
-        let mut short = [0; PAYLOAD_WORDS];
-        short[..used].copy_from_slice(&words[..used]);
-        assert_eq!(Ticket::from_words(&short), Ok(flat));
+        assert_eq!(Ticket::split_from(&words[..used + 2]), Ok((flat, &[0, 0][..])));
+        assert!(Ticket::from_words(&words[..used - 1]).is_err());
     }
 
     #[test]

@@ -127,7 +127,7 @@ impl Channel {
         let ring = self.ring();
         let Some(message) = ring.poll().unwrap() else { return thread::yield_now() };
         if ring.take(&message, me) {
-            if message.payload[0] == TICKET {
+            if message.first[0] == TICKET {
                 self.chunk.hand_over(party(CHANNEL), me).unwrap();
             }
             let _ = ring.finish(&message);

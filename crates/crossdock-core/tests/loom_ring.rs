@@ -66,11 +66,11 @@ fn receive(ring: &Ring<'_>, me: Party, times: usize, received: &mut Vec<u64>) {
         match ring.next().unwrap() {
             Next::Ready(message) if ring.take(&message, me) => {
                 assert_eq!(
-                    message.payload[1], !message.payload[0],
+                    message.first[1], !message.first[0],
                     "broken: a taken message is not whole"
                 );
                 let _ = ring.finish(&message);
-                received.push(message.payload[0]);
+                received.push(message.first[0]);
             }
             Next::Ready(_) => {}
             Next::Empty | Next::Pending(_) => thread::yield_now(),
@@ -162,10 +162,7 @@ fn an_onlooker(capacity: usize) {
     if let Next::Ready(message) = memory.ring().next().unwrap()
         && memory.ring().is_current(&message)
     {
-        assert_eq!(
-            message.payload[1], !message.payload[0],
-            "broken: a current message is not whole"
-        );
+        assert_eq!(message.first[1], !message.first[0], "broken: a current message is not whole");
     }
     sender.join().unwrap();
 }
@@ -217,7 +214,7 @@ fn a_dying_sender(capacity: usize, messages: usize, accesses: u32, is_reaped: bo
     let sent = victim.join().unwrap();
     let mut expected = survivor.join().unwrap();
     drain(&ring, party(3), &mut received);
-    assert!(!ring.reap(party(VICTIM)), "broken: something is left to reap");
+    assert!(ring.reap(party(VICTIM)).is_empty(), "broken: something is left to reap");
     assert_in_order(&received, 2);
     let has_died = sent.is_none();
     // It may have died after the commit.
@@ -259,7 +256,7 @@ fn a_dying_receiver(capacity: usize, looks: usize, accesses: u32) -> bool {
     let (has_died, received_too) = victim.join().unwrap();
     let mut sent = sender.join().unwrap();
     drain(&ring, party(3), &mut received);
-    assert!(!ring.reap(party(VICTIM)), "broken: something is left to reap");
+    assert!(ring.reap(party(VICTIM)).is_empty(), "broken: something is left to reap");
     assert_in_order(&received, 2);
     assert_in_order(&received_too, 2);
     received.extend(received_too);
@@ -295,7 +292,7 @@ fn a_dying_reaper(sender_accesses: u32, receiver_accesses: u32, reaper_accesses:
     receive(&ring, party(3), 2, &mut received);
     let mut expected = survivor.join().unwrap();
     drain(&ring, party(3), &mut received);
-    assert!(!ring.reap(victim), "broken: something is left to reap");
+    assert!(ring.reap(victim).is_empty(), "broken: something is left to reap");
     // Either may have died on either side of its commit.
     let optional = received.iter().copied().filter(|value| [10, 30].contains(value));
     expected.extend(optional);

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`mod@file`] | make a file that has no name yet, reserve its bytes, give it a name exclusively, lock it shared or exclusively until the process ends |
 //! | [`map`] | map a file at any address, read-only or read-write, beyond its present end |
-//! | [`wait`] | sleep on a 32-bit word in shared memory with an absolute deadline; wake one; wake all |
+//! | [`wait`] | sleep on a 32-bit word in shared memory, or on several at once, with an absolute deadline; wake one; wake all |
 //! | [`process`] | name this process so that nobody else can ever have that name; ask whether a named process still lives |
 //! | [`token`] | hold a byte of a file until this process ends, and no longer though it has forked; ask from any pid namespace whether somebody holds it |
 //! | [`clock`] | one monotonic clock that all processes of the machine share |

@@ -141,6 +141,19 @@ pub struct Usage {
     pub huge_bytes: u64,
 }
 
+/// Bytes of all shared memory and all memory file systems of the machine that lie in huge pages.
+///
+/// # Errors
+///
+/// When `/proc/meminfo` cannot be read or does not say.
+#[doc(alias = "ShmemHugePages")]
+pub fn shared_huge_bytes() -> io::Result<u64> {
+    let meminfo = std::fs::read_to_string("/proc/meminfo")?;
+    let row = meminfo.lines().find_map(|row| row.strip_prefix("ShmemHugePages:"));
+    let kib = row.and_then(|row| row.split_ascii_whitespace().next()?.parse::<u64>().ok());
+    kib.and_then(|kib| kib.checked_mul(1024)).ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,6 +172,14 @@ mod tests {
         unsafe { third_page.write_volatile(7) };
         assert_eq!(before, map.as_ptr());
         assert!(map.usage().unwrap().resident_bytes >= 4096);
+    }
+
+    #[test]
+    fn what_lies_in_huge_pages_is_whole_pages_or_not_said() {
+        match shared_huge_bytes() {
+            Ok(bytes) => assert!(bytes.is_multiple_of(4096), "{bytes}"),
+            Err(error) => assert_eq!(error.kind(), io::ErrorKind::NotFound, "{error}"),
+        }
     }
 
     #[test]

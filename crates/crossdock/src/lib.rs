@@ -31,9 +31,11 @@
 //! | several processes to fill parts of one array | [`ArrayMut::split_at`], [`ArrayMut::chunks`] |
 //! | an array of numbers that many processes change | [`Array`] of [`Atomic`] |
 //! | a number, a struct or a slice that several processes change | [`Value`] of an [`Atomic`] or a lock of [`sync`] |
+//! | to wait for whichever of several channels and events comes first | [`Select`] |
 //! | to wait for another process | [`sync`]: locks, condition variables, semaphores, events, barriers |
 //! | raw bytes under a name, also for Python or C | [`SharedBlock`] |
-//! | to see, inspect or clean what is there | [`registry`], or the `crossdock` command |
+//! | to see or clean what is there | [`registry`], or the `crossdock` command |
+//! | to see who is connected and who holds what | [`inspect`], `crossdock inspect`, `crossdock top` |
 //!
 //! # The rules of the memory
 //!
@@ -54,6 +56,7 @@
 //!
 //! # Features
 //!
+//! * `async`: `Receiver::recv_async` and `Sender::send_async`, for any runtime.
 //! * `lock_api`: `sync::RawMutex` and `sync::RawRwLock` for the guards of the `lock_api` crate.
 //! * `npy` (default): read and write `.npy` files, [`npy`].
 //! * `ndarray`: `Array::as_ndarray` and its like.
@@ -65,6 +68,7 @@ mod block;
 pub mod channel;
 pub mod docs;
 mod error;
+pub mod inspect;
 mod member;
 mod named;
 mod namespace;
@@ -74,10 +78,11 @@ mod owners;
 mod parties;
 mod reap;
 pub mod registry;
+mod select;
 pub mod sync;
 pub mod value;
 
-pub use array::{Array, ArrayMut, IntoShape, Order};
+pub use array::{AnyArray, Array, ArrayMut, IntoShape, Order};
 pub use block::{BlockOptions, BlockStats, SharedBlock};
 pub use crossdock_core::atomic::{Atomic, AtomicBits, AtomicElement, AtomicNumber};
 pub use crossdock_core::element::{DType, Element, Item, UnknownDType};
@@ -87,4 +92,5 @@ pub use error::{Error, ErrorKind, Result};
 pub use half::{bf16, f16};
 pub use namespace::NAME_BYTES_MAX;
 pub use num_complex::Complex;
+pub use select::{OPERATIONS_MAX, Select};
 pub use value::Value;

@@ -318,13 +318,17 @@ impl Member {
 
     /// Leaves the directory. What other processes hold of this one's arena stays until they let go.
     fn leave(&self) {
+        #[cfg(feature = "async")]
+        let watcher = crate::channel::asynchronous::stop();
+        #[cfg(not(feature = "async"))]
+        let watcher = None;
         let Ok(lock) = self.namespace.lock() else { return };
         let parties = &self.parties;
         let is_alive = |party, id| parties.liveness(party, &id) != Liveness::Dead;
         let are_others_alive = parties.in_use().any(|(party, _, state)| {
             party != self.me.party && matches!(state, State::Process(id) if is_alive(party, id))
         });
-        if thread_count() != Some(1) && (are_others_alive || self.may_have_locks())
+        if thread_count(watcher) != Some(1) && (are_others_alive || self.may_have_locks())
             || are_others_alive && self.is_holding()
         {
             // Threads may still be at work in arrays that others would be given, or under locks. The others,
@@ -368,9 +372,11 @@ impl Member {
     }
 }
 
-/// Threads of this process, if that can be told.
-fn thread_count() -> Option<usize> {
-    std::fs::read_dir("/proc/self/task").ok().map(Iterator::count)
+/// Threads of this process but the one that `ended`, if that can be told.
+fn thread_count(ended: Option<u64>) -> Option<usize> {
+    let ended = ended.map(|id| id.to_string());
+    let tasks = std::fs::read_dir("/proc/self/task").ok()?.flatten();
+    Some(tasks.filter(|task| task.file_name().to_str() != ended.as_deref()).count())
 }
 
 fn too_many() -> Error {

@@ -19,7 +19,9 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::namespace::{HouseLock, Namespace};
-use crossdock_core::header::{FLAGS_OFFSET, HEADER_BYTES, Header, Kind, Mismatch, PERSISTENT};
+use crossdock_core::header::{
+    FLAGS_OFFSET, HEADER_BYTES, Header, Kind, Mismatch, PERSISTENT, TEXT_BYTES_MAX,
+};
 use crossdock_sys::clock::Deadline;
 use crossdock_sys::{file, fork};
 use std::fs::File;
@@ -182,6 +184,15 @@ impl Drop for Named {
         // Without the lock the name stays behind unlocked, and the next user reclaims it.
         let Ok(lock) = self.namespace.lock() else { return };
         remove(&self.namespace, &lock, &self.name, &self.file, &self.header);
+    }
+}
+
+/// What a file says about the type of its value or of its messages.
+pub(crate) fn read_text(file: &File, header: &Header) -> String {
+    let mut bytes = vec![0; (header.text_bytes as usize).min(TEXT_BYTES_MAX)];
+    match file.read_exact_at(&mut bytes, HEADER_BYTES as u64) {
+        Ok(()) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) => format!("an unreadable type ({error})"),
     }
 }
 

@@ -12,7 +12,6 @@ use crate::parties::{PARTIES_NAME, Parties};
 use crossdock_core::chunk::{Chunk, Snapshot};
 use crossdock_core::header::Header;
 use crossdock_core::party::{Party, PartyId, State};
-use crossdock_core::ring::Payload;
 use crossdock_core::ticket::Ticket;
 use crossdock_sys::process::{Liveness, ProcessId};
 use std::sync::Arc;
@@ -27,11 +26,8 @@ pub(crate) fn process(
 ) {
     let (Ok(channels), Ok(arenas)) = (channels(namespace), arenas(namespace)) else { return };
     for channel in channels {
-        channel.table.ring.reap(party);
-        channel.table.control.senders.leave(party);
-        channel.table.control.receivers.leave(party);
-        channel.table.control.not_empty.notify_all();
-        channel.table.control.not_full.notify_all();
+        // What a channel holds for nobody any more is found when somebody needs the memory.
+        channel.table.reap(party, &mut |_| {});
     }
     for map in arenas {
         map.for_each_entry(|_, entry| entry.chunk.release(party));
@@ -208,14 +204,12 @@ pub(crate) fn is_awaited(
     index: u32,
 ) -> bool {
     let generation = chunk.generation();
-    let is_wanted = |payload: &Payload| {
-        Ticket::from_words(payload).is_ok_and(|ticket| {
-            ticket.arena == arena && ticket.chunk == index && ticket.generation == generation
-        })
+    let is_wanted = |ticket: &Ticket| {
+        ticket.arena == arena && ticket.chunk == index && ticket.generation == generation
     };
     snapshot.holders().any(|holder| {
         match channels.iter().find(|channel| channel.party().party == holder) {
-            Some(channel) => channel.table.ring.any(is_wanted),
+            Some(channel) => channel.has_ticket(is_wanted),
             // A process, or a channel that is just going, whose bit its reaper clears.
             None => true,
         }

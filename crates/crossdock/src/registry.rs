@@ -16,10 +16,9 @@
 
 use crate::arena::map::{ArenaMap, arena_names};
 use crate::array::Order;
-use crate::channel::core::MessageType;
 use crate::channel::map::ChannelMap;
 use crate::error::{Error, ErrorKind, Result};
-use crate::named::{read_header, reclaim, remove as remove_name};
+use crate::named::{read_header, read_text, reclaim, remove as remove_name};
 use crate::namespace::{Namespace, check_name, path};
 use crate::parties::{PARTIES_NAME, Parties};
 use crate::reap;
@@ -224,19 +223,20 @@ fn entry(namespace: &Arc<Namespace>, name: &str) -> Result<Entry> {
         entry.order = if header.is_fortran { Order::F } else { Order::C };
     }
     if entry.kind == Kind::Value {
-        entry.layout = Some(crate::value::file::read_text(&file, &header));
+        entry.layout = Some(read_text(&file, &header));
         entry.items = header.items;
     }
+    let message = read_text(&file, &header);
     drop(file);
     if entry.kind == Kind::Channel
         && let Ok(map) = ChannelMap::open(namespace, name)
     {
-        entry.channel = Some(channel_entry(namespace, &map));
+        entry.channel = Some(channel_entry(namespace, &map, message));
     }
     Ok(entry)
 }
 
-fn channel_entry(namespace: &Namespace, map: &ChannelMap) -> ChannelEntry {
+fn channel_entry(namespace: &Namespace, map: &ChannelMap, message: String) -> ChannelEntry {
     let parties = Parties::open(namespace).ok().flatten();
     let peer = |party: Party| {
         let Some(parties) = &parties else { return Peer { pid: 0, is_alive: false } };
@@ -248,11 +248,10 @@ fn channel_entry(namespace: &Namespace, map: &ChannelMap) -> ChannelEntry {
             State::Free | State::Channel { .. } => Peer { pid: 0, is_alive: false },
         }
     };
-    let dtype = map.header.dtype.unwrap_or(DType::U8);
     ChannelEntry {
-        capacity: map.table.ring.capacity(),
-        depth: map.table.ring.len(),
-        message: MessageType { dtype, is_unique: map.header.is_unique }.to_string(),
+        capacity: map.table.capacity(),
+        depth: map.table.len(),
+        message,
         is_unique: map.header.is_unique,
         senders: map.table.control.senders.iter().map(peer).collect(),
         receivers: map.table.control.receivers.iter().map(peer).collect(),

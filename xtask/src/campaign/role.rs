@@ -17,6 +17,8 @@ pub(crate) struct Args {
 enum Role {
     /// A worker of `bank`.
     Bank(crate::bank::worker::Args),
+    /// A worker of `deliveries`.
+    Deliveries(crate::deliveries::worker::Args),
     /// Clean the directory of names and say what was found.
     Gc,
     /// A helper of a row of `hostile`.
@@ -44,6 +46,9 @@ pub(crate) fn run(args: Args) -> ExitCode {
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
     match args.role {
         Role::Bank(args) => finish(Some(&args.side.clone()), crate::bank::worker::run(&args)),
+        Role::Deliveries(args) => {
+            finish(Some(&args.side.clone()), crate::deliveries::worker::run(&args))
+        }
         Role::Gc => finish(None, sweep()),
         Role::Helper(args) => finish(None, crate::hostile::live::help(&args)),
         Role::Histories(args) => finish(None, crate::histories::worker::run(&args)),

@@ -31,11 +31,11 @@ pub(crate) struct Operation {
 }
 
 impl Operation {
-    fn is_pending(&self) -> bool {
+    pub(crate) fn is_pending(&self) -> bool {
         self.to == NEVER
     }
 
-    fn overlaps(&self, other: &Self) -> bool {
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
         self.from < other.to && other.from < self.to
     }
 }
@@ -53,8 +53,9 @@ pub(crate) struct Checker {
 }
 
 impl Checker {
-    /// Whether a history of at most 32 operations of an object that begins in state 0 is linearizable.
-    pub(crate) fn is_linearizable(&mut self, history: &[Operation]) -> bool {
+    /// Whether a history of at most 32 operations of an object that begins in state `first` is
+    /// linearizable.
+    pub(crate) fn is_linearizable(&mut self, history: &[Operation], first: u64) -> bool {
         assert!(history.len() <= u32::BITS as usize, "a history has too many operations");
         let bits = history.iter().enumerate();
         let responded =
@@ -62,7 +63,7 @@ impl Checker {
         self.seen.clear();
         self.open.clear();
         self.deepest = 0;
-        self.open.push((0, 0));
+        self.open.push((0, first));
         while let Some((taken, state)) = self.open.pop() {
             if taken.count_ones() >= self.deepest.count_ones() {
                 self.deepest = taken;
@@ -132,7 +133,7 @@ mod tests {
 
     /// Operations from (worker, from, to, call, reply).
     fn check(history: &[(usize, u64, u64, Call, u64)]) -> bool {
-        Checker::default().is_linearizable(&operations(history))
+        Checker::default().is_linearizable(&operations(history), 0)
     }
 
     fn operations(history: &[(usize, u64, u64, Call, u64)]) -> Vec<Operation> {
@@ -244,7 +245,7 @@ mod tests {
     fn a_description_marks_what_found_no_moment() {
         let history = operations(&[(0, 1, 2, Call::Push(7), 1), (1, 3, 4, Call::Pop, 0)]);
         let mut checker = Checker::default();
-        assert!(!checker.is_linearizable(&history));
+        assert!(!checker.is_linearizable(&history, 0));
         let text = checker.describe(&history);
         assert!(text.lines().nth(1).is_some_and(|line| line.ends_with("push(7) -> true")));
         assert!(text.lines().nth(2).is_some_and(|line| line.starts_with("  ?")), "{text}");
@@ -261,7 +262,7 @@ mod tests {
     fn calls_that_all_overlap_are_checked_in_few_places() {
         let history: Vec<_> = (0..24).map(|n| (n, 1, 9, Call::Add(0), 0)).collect();
         let mut checker = Checker::default();
-        assert!(checker.is_linearizable(&operations(&history)));
+        assert!(checker.is_linearizable(&operations(&history), 0));
         assert!(checker.places() <= 24 * 25 / 2 + 1, "{}", checker.places());
     }
 }

@@ -2,6 +2,7 @@
 
 use super::checker::{Checker, NEVER, Operation, overlapping};
 use super::object::{Call, OBJECTS, Object, PERMITS};
+use super::queue::{self, QUEUES, Queue};
 use super::table::{CONTROL, Control, Episode, Patience, round_name};
 use super::worker::Sabotage;
 use super::{GROUP, GROUPS, OPERATIONS, WORKERS};
@@ -34,6 +35,7 @@ const AIM_SPINS: u64 = 256;
 struct Judge<'a> {
     args: &'a Args,
     control: Value<Control>,
+    queues: Vec<Queue>,
     workers: Vec<Worker>,
     rng: Rng,
     round: u64,
@@ -53,6 +55,8 @@ struct Played {
     round: u64,
     table: Value<[Episode]>,
     victim: Option<Victim>,
+    /// Per episode, what the judge did itself.
+    drained: Vec<Vec<Operation>>,
 }
 
 /// Who was killed, and after which time of each episode.
@@ -84,6 +88,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Violation> {
     let mut judge = Judge {
         args,
         control,
+        queues: Queue::create_all()?,
         workers: Vec::new(),
         rng: Rng::new(mix(args.seed)),
         round: 0,
@@ -112,7 +117,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Violation> {
             judge.check(&played)?;
         }
         judge.finish(victim.as_ref())?;
-        played = Some(Played { round: judge.round, table, victim });
+        let drained = judge.drain(&table)?;
+        played = Some(Played { round: judge.round, table, victim, drained });
         let tally = &judge.tally;
         progress.say(|| format!("{} histories, {} kills", tally.histories(), tally.kills));
     }
@@ -146,8 +152,14 @@ impl Judge<'_> {
         let episodes = GROUP * if is_kill { 1 } else { GROUPS };
         let name = round_name(self.round);
         let rng = &mut self.rng;
+        // Each episode with a queue has one of its own, as long as there are any; the queue is the last kind.
+        let (first, mut used) = (rng.below(QUEUES as u64) as u32, 0);
         let table = Value::<[Episode]>::create_slice(&name, episodes, |_| {
-            Episode::new(rng.below(OBJECTS.len() as u64) as u32, is_kill)
+            let kinds = OBJECTS.len() as u64 - u64::from(used == QUEUES as u32);
+            let object = rng.below(kinds) as u32;
+            let queue = (first + used) % QUEUES as u32;
+            used += u32::from(OBJECTS[object as usize] == Object::Queue);
+            Episode::new(object, queue, is_kill)
         })?;
         self.table = Some(table.clone());
         self.control.round.store(self.round, Release);
@@ -188,6 +200,16 @@ impl Judge<'_> {
         self.wait("a round does not end", || (0..WORKERS).all(is_done))
     }
 
+    /// Empties the queues of a round, which is over: nobody is left in the middle of a call, and who was
+    /// killed has been reaped by the one that came in its place.
+    fn drain(&self, table: &Value<[Episode]>) -> Result<Vec<Vec<Operation>>, Violation> {
+        let drain = |episode: &Episode| match object_of(episode) {
+            Object::Queue => queue::drain(&self.queues[queue_of(episode)], episode),
+            _ => Ok(Vec::new()),
+        };
+        table.iter().map(drain).collect()
+    }
+
     /// Waits until something holds, and looks now and then whether the workers live.
     fn wait(&mut self, what: &str, holds: impl Fn() -> bool) -> Result<(), Violation> {
         let (start, mut patience, mut turns) = (Instant::now(), Patience::default(), 0_u32);
@@ -209,12 +231,18 @@ impl Judge<'_> {
     /// Checks every history of a round.
     fn check(&mut self, played: &Played) -> Result<(), Violation> {
         for (index, episode) in played.table.iter().enumerate() {
-            let object = OBJECTS[episode.object as usize % OBJECTS.len()];
+            let object = object_of(episode);
             let victim = played.victim.as_ref().map(|it| (it.worker, it.times[index]));
-            let history = history(episode, object, victim)?;
+            let noted = history(episode, object, victim)?;
+            let (history, first) = if object == Object::Queue {
+                let drained = &played.drained[index];
+                (queue::evidence(&noted, drained), queue::first_state(queue_of(episode)))
+            } else {
+                (noted.clone(), 0)
+            };
             let start = Instant::now();
-            let is_linearizable = self.checker.is_linearizable(&history);
-            self.count(object, &history, start.elapsed());
+            let is_linearizable = self.checker.is_linearizable(&history, first);
+            self.count(object, &noted, start.elapsed());
             ensure(is_linearizable, || {
                 let killed = victim.map_or(String::new(), |(worker, time)| {
                     format!(", worker {worker} killed after {time}")
@@ -284,6 +312,14 @@ impl Drop for Judge<'_> {
             let _ = worker.child.wait();
         }
     }
+}
+
+fn object_of(episode: &Episode) -> Object {
+    OBJECTS[episode.object as usize % OBJECTS.len()]
+}
+
+fn queue_of(episode: &Episode) -> usize {
+    episode.queue as usize % QUEUES
 }
 
 /// What the workers noted in an episode, and what the death of one of them may have brought back.

@@ -5,6 +5,7 @@
 //! | object | state |
 //! |---|---|
 //! | FIFO | four lanes of 16 bits, the oldest item in the lowest, 0 for none |
+//! | queue | three such lanes, and above them how many of them may be used |
 //! | pair | the number that both halves have |
 //! | permits | a byte for each permit, 1 + the worker that holds it, 0 for free |
 //! | event, once | 1 for set or done |
@@ -13,9 +14,13 @@
 pub(crate) const PERMITS: usize = 2;
 /// Items that the FIFO holds at most.
 pub(crate) const CAPACITY: usize = 4;
+/// Messages that the largest queue holds at most.
+pub(crate) const QUEUE_CAPACITY_MAX: usize = 3;
 
 const LANE_BITS: u32 = 16;
 const LANE: u64 = (1 << LANE_BITS) - 1;
+/// Where the state of a queue says what its capacity is.
+const QUEUE_CAPACITY_SHIFT: u32 = QUEUE_CAPACITY_MAX as u32 * LANE_BITS;
 
 /// What the workers use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,10 +35,12 @@ pub(crate) enum Object {
     Event,
     /// A `Once`.
     Once,
+    /// A channel: a work queue of small arrays.
+    Queue,
 }
 
-pub(crate) const OBJECTS: [Object; 5] =
-    [Object::Fifo, Object::Pair, Object::Permits, Object::Event, Object::Once];
+pub(crate) const OBJECTS: [Object; 6] =
+    [Object::Fifo, Object::Pair, Object::Permits, Object::Event, Object::Once, Object::Queue];
 
 /// What a worker asks of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,10 +67,14 @@ pub(crate) enum Call {
     Run,
     /// Answers whether it is done.
     IsDone,
+    /// Answers whether there was room. The item is not 0.
+    Send(u32),
+    /// Answers the item, 0 for none.
+    Receive,
 }
 
 /// The calls that a worker can write down, without their arguments, in the order of their codes.
-const CALLS: [Call; 12] = [
+const CALLS: [Call; 14] = [
     Call::Push(0),
     Call::Pop,
     Call::Write(0),
@@ -76,6 +87,8 @@ const CALLS: [Call; 12] = [
     Call::IsSet,
     Call::Run,
     Call::IsDone,
+    Call::Send(0),
+    Call::Receive,
 ];
 
 impl Call {
@@ -85,15 +98,18 @@ impl Call {
             Self::Write(_) => Self::Write(argument),
             Self::Add(_) => Self::Add(argument),
             Self::Release(_) => Self::Release(argument),
+            Self::Send(_) => Self::Send(argument),
             other => other,
         }
     }
 
     fn argument(self) -> u32 {
         match self {
-            Self::Push(value) | Self::Write(value) | Self::Add(value) | Self::Release(value) => {
-                value
-            }
+            Self::Push(value)
+            | Self::Write(value)
+            | Self::Add(value)
+            | Self::Release(value)
+            | Self::Send(value) => value,
             _ => 0,
         }
     }
@@ -110,22 +126,22 @@ impl Call {
 
     /// The call and its answer for people; no answer if the worker was killed before it had one.
     pub(crate) fn to_text(self, reply: Option<u64>) -> String {
-        let call = match self {
-            Self::Push(value) | Self::Write(value) | Self::Add(value) | Self::Release(value) => {
-                let name = format!("{self:?}").to_lowercase();
-                format!("{}({value})", name.split('(').next().unwrap_or_default())
-            }
-            Self::IsSet => "is_set()".to_owned(),
-            Self::IsDone => "is_done()".to_owned(),
-            other => format!("{other:?}()").to_lowercase(),
+        let name = format!("{self:?}").to_lowercase();
+        let call = match (self, name.split_once('(')) {
+            (Self::IsSet, _) => "is_set()".to_owned(),
+            (Self::IsDone, _) => "is_done()".to_owned(),
+            (_, Some((name, _))) => format!("{name}({})", self.argument()),
+            (_, None) => format!("{name}()"),
         };
         let Some(reply) = reply else { return format!("{call} -> killed") };
         let answer = match self {
-            Self::Push(_) | Self::IsSet | Self::Run | Self::IsDone => (reply != 0).to_string(),
-            Self::Pop if reply == 0 => "none".to_owned(),
+            Self::Push(_) | Self::IsSet | Self::Run | Self::IsDone | Self::Send(_) => {
+                (reply != 0).to_string()
+            }
+            Self::Pop | Self::Receive if reply == 0 => "none".to_owned(),
             Self::Acquire => reply.checked_sub(1).map_or("none".to_owned(), |it| it.to_string()),
             Self::Read => format!("({}, {})", reply as u32, reply >> 32),
-            Self::Pop | Self::Add(_) => reply.to_string(),
+            Self::Pop | Self::Receive | Self::Add(_) => reply.to_string(),
             _ => return call,
         };
         format!("{call} -> {answer}")
@@ -143,10 +159,7 @@ pub(crate) fn outcomes(state: u64, worker: usize, call: Call) -> Outcomes {
     let is_full = state >> (LANE_BITS * (CAPACITY as u32 - 1)) != 0;
     let one = match call {
         Call::Push(_) if is_full => (state, 0),
-        Call::Push(item) => {
-            let lanes_used = (u64::BITS - state.leading_zeros()).div_ceil(LANE_BITS);
-            (state | u64::from(item) << (LANE_BITS * lanes_used), 1)
-        }
+        Call::Push(item) => (state | u64::from(item) << (LANE_BITS * lanes_used(state)), 1),
         Call::Pop => (state >> LANE_BITS, state & LANE),
         Call::Write(value) => (u64::from(value), 0),
         Call::Read => (state, state | state << 32),
@@ -167,8 +180,32 @@ pub(crate) fn outcomes(state: u64, worker: usize, call: Call) -> Outcomes {
         Call::Clear => (0, 0),
         Call::IsSet | Call::IsDone => (state, state),
         Call::Run => (1, 1 - state),
+        Call::Send(item) => {
+            let used = lanes_used(messages(state));
+            let is_full = u64::from(used) == state >> QUEUE_CAPACITY_SHIFT;
+            let added = u64::from(item) << (LANE_BITS * used);
+            if is_full { (state, 0) } else { (state | added, 1) }
+        }
+        Call::Receive => {
+            let waiting = messages(state);
+            (state - waiting + (waiting >> LANE_BITS), waiting & LANE)
+        }
     };
     [Some(one), None]
+}
+
+/// The state of a queue that has room for `capacity` messages and no message.
+pub(crate) fn empty_queue(capacity: usize) -> u64 {
+    (capacity as u64) << QUEUE_CAPACITY_SHIFT
+}
+
+/// The lanes of a queue.
+fn messages(state: u64) -> u64 {
+    state & ((1 << QUEUE_CAPACITY_SHIFT) - 1)
+}
+
+fn lanes_used(lanes: u64) -> u32 {
+    (u64::BITS - lanes.leading_zeros()).div_ceil(LANE_BITS)
 }
 
 fn holder(state: u64, index: usize) -> u64 {
@@ -189,7 +226,10 @@ mod tests {
 
     /// Makes calls of worker 1 that have one outcome each; the answers.
     fn replies(calls: &[Call]) -> Vec<u64> {
-        let mut state = 0;
+        replies_from(0, calls)
+    }
+
+    fn replies_from(mut state: u64, calls: &[Call]) -> Vec<u64> {
         let mut step = |call: &Call| {
             let (next, reply) = outcomes(state, 1, *call)[0].expect("the call can happen");
             state = next;
@@ -203,6 +243,15 @@ mod tests {
         use Call::{Pop, Push};
         let calls = [Pop, Push(7), Push(8), Push(9), Push(10), Push(11), Pop, Push(12), Pop];
         assert_eq!(replies(&calls), [0, 1, 1, 1, 1, 0, 7, 1, 8]);
+    }
+
+    #[test]
+    fn a_queue_gives_the_oldest_and_refuses_what_is_beyond_its_capacity() {
+        use Call::{Receive, Send};
+        let calls = [Receive, Send(7), Send(8), Send(9), Send(10), Receive, Send(11), Receive];
+        assert_eq!(replies_from(empty_queue(1), &calls), [0, 1, 0, 0, 0, 7, 1, 11]);
+        assert_eq!(replies_from(empty_queue(2), &calls), [0, 1, 1, 0, 0, 7, 1, 8]);
+        assert_eq!(replies_from(empty_queue(3), &calls), [0, 1, 1, 1, 0, 7, 1, 8]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A worker of `histories`: calls the objects and notes when, and what they answered.
 
 use super::object::{CAPACITY, Call, OBJECTS, Object, PERMITS};
+use super::queue::{QUEUES, Queue};
 use super::table::{CONTROL, Control, Episode, Fifo, Pair, Patience, round_name};
 use super::{GROUP, OPERATIONS, WORKERS};
 use crate::campaign::Violation;
@@ -8,6 +9,7 @@ use crate::campaign::rng::{Rng, mix};
 use crossdock::Value;
 use crossdock::sync::{MutexGuard, Permit, RwLockWriteGuard};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use std::time::Duration;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -36,8 +38,16 @@ pub(crate) enum Sabotage {
     DroppedClear,
     /// A call of the `Once` says that it ran the closure when another one did.
     SecondOnce,
+    /// A message is received, and the receive says that there was none.
+    LostMessage,
+    /// A message is sent twice.
+    SecondMessage,
+    /// Of two messages the younger one is received first, and the older one sent again.
+    LateMessage,
 }
 
+/// How long a call of a queue waits, if it does.
+const QUEUE_WAIT: Duration = Duration::from_micros(100);
 /// Once in so many calls something is spoilt.
 const SABOTAGE_RARITY: u64 = 64;
 
@@ -47,13 +57,15 @@ type Held<'a> = [Option<Permit<'a, PERMITS>>; PERMITS];
 struct Worker<'a> {
     args: &'a Args,
     control: &'a Control,
+    queues: Vec<Queue>,
     rng: Rng,
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Violation> {
     let control = Value::<Control>::open(CONTROL)?;
     let seat = &control.seats[args.worker];
-    let mut worker = Worker { args, control: &control, rng: Rng::new(0) };
+    let mut worker =
+        Worker { args, control: &control, queues: Queue::open_all()?, rng: Rng::new(0) };
     let mut round = control.round.load(Acquire);
     seat.ready.store(args.life, Release);
     loop {
@@ -70,7 +82,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Violation> {
         seat.steps.store(0, Relaxed);
         for group in table.chunks(GROUP) {
             worker.meet(round, &group[0]);
-            worker.play(group);
+            worker.play(group)?;
         }
         seat.done.store(round, Release);
     }
@@ -88,20 +100,26 @@ impl Worker<'_> {
     }
 
     /// Plays the episodes of a group in turns: the first operation of each, then the second.
-    fn play(&mut self, group: &[Episode]) {
+    fn play(&mut self, group: &[Episode]) -> Result<(), Violation> {
         let mut held: [Held<'_>; GROUP] = Default::default();
         for step in 0..OPERATIONS {
             for (episode, held) in group.iter().zip(&mut held) {
                 let steps = &self.control.seats[self.args.worker].steps;
                 steps.store(steps.load(Relaxed) + 1, Relaxed);
-                self.operate(episode, step, held);
+                self.operate(episode, step, held)?;
             }
         }
         // Giving them back would be operations that nobody notes.
         held.into_iter().flatten().flatten().for_each(std::mem::forget);
+        Ok(())
     }
 
-    fn operate<'e>(&mut self, episode: &'e Episode, step: usize, held: &mut Held<'e>) {
+    fn operate<'e>(
+        &mut self,
+        episode: &'e Episode,
+        step: usize,
+        held: &mut Held<'e>,
+    ) -> Result<(), Violation> {
         let (worker, is_slow) = (self.args.worker, episode.is_slow != 0);
         // Every number that is written is another one.
         let number = (1 + worker * OPERATIONS + step) as u32;
@@ -109,9 +127,13 @@ impl Worker<'_> {
         let call = self.choose(object, number, held);
         episode.begin(worker, step, call);
         self.dwell(is_slow);
-        let reply = self.act(episode, call, held);
+        let reply = match object {
+            Object::Queue => self.use_queue(episode, call)?,
+            _ => self.act(episode, call, held),
+        };
         self.dwell(is_slow);
         episode.end(worker, step, reply);
+        Ok(())
     }
 
     fn choose(&mut self, object: Object, number: u32, held: &Held<'_>) -> Call {
@@ -128,6 +150,7 @@ impl Worker<'_> {
             Object::Event => [Call::Set, Call::Clear, Call::IsSet][dice as usize % 3],
             Object::Once if dice < 3 => Call::Run,
             Object::Once => Call::IsDone,
+            Object::Queue => [Call::Send(number), Call::Receive][dice as usize % 2],
         }
     }
 
@@ -156,8 +179,8 @@ impl Worker<'_> {
                 }
                 0
             }
-            // It is the judge who notes a death.
-            Call::Abandon => 0,
+            // It is the judge who notes a death; queues have a method of their own.
+            Call::Abandon | Call::Send(_) | Call::Receive => 0,
             Call::Set => {
                 episode.event.set();
                 0
@@ -274,6 +297,27 @@ impl Worker<'_> {
             episode.once.call_once_force(|_| run(self));
         }
         u64::from(has_run || self.spoils(Sabotage::SecondOnce))
+    }
+
+    /// Sends or receives, in one of the ways in which that ends soon.
+    fn use_queue(&mut self, episode: &Episode, call: Call) -> Result<u64, Violation> {
+        let index = episode.queue as usize % QUEUES;
+        let limit = self.rng.one_in(4).then_some(QUEUE_WAIT);
+        let Call::Send(item) = call else {
+            let mut item = self.queues[index].receive(limit)?;
+            if item != 0 && self.spoils(Sabotage::LateMessage) {
+                let next = self.queues[index].receive(None)?;
+                if next != 0 && self.queues[index].send(item, None)? {
+                    item = next;
+                }
+            }
+            return Ok(if self.spoils(Sabotage::LostMessage) { 0 } else { item });
+        };
+        let is_sent = self.queues[index].send(u64::from(item), limit)?;
+        if is_sent && self.spoils(Sabotage::SecondMessage) {
+            self.queues[index].send(u64::from(item), None)?;
+        }
+        Ok(u64::from(is_sent))
     }
 
     /// Stays where it is for a random while: for others to come between, or to be killed.

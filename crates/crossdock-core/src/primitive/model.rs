@@ -328,6 +328,47 @@ pub(crate) fn wait(word: &AtomicU32, expected: u32, _deadline: Deadline) {
     }
 }
 
+/// Sleeps on several words, as [`wait`] on one.
+///
+/// The kernel puts a sleeper into the queues of the words one after the other and takes it out only once it
+/// runs again. So wake-ups on all of them can go to one sleeper, also while it is still about to lie down.
+#[expect(single_use_lifetimes, reason = "the compiler wants it to have a name")]
+pub(crate) fn wait_any<'a>(
+    words: impl Iterator<Item = (&'a AtomicU32, u32)> + Clone,
+    _deadline: Deadline,
+) {
+    let me = loom::thread::current();
+    let id = me.id();
+    let mut count = 0;
+    for (word, expected) in words {
+        let is_same = word
+            .0
+            .compare_exchange(expected, expected, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok();
+        if !is_same || HAS_DIED.get() {
+            leave_queues(id);
+            if is_same {
+                loom::thread::yield_now();
+            }
+            return;
+        }
+        SLEEPERS.with_borrow_mut(|sleepers| sleepers.push((address(word), me.clone())));
+        count += 1;
+    }
+    let is_in_all_queues = || {
+        let is_mine = |sleeper: &&(usize, loom::thread::Thread)| sleeper.1.id() == id;
+        SLEEPERS.with_borrow(|sleepers| sleepers.iter().filter(is_mine).count() == count)
+    };
+    while is_in_all_queues() {
+        loom::thread::park();
+    }
+    leave_queues(id);
+}
+
+fn leave_queues(id: loom::thread::ThreadId) {
+    SLEEPERS.with_borrow_mut(|sleepers| sleepers.retain(|(_, thread)| thread.id() != id));
+}
+
 pub(crate) fn wake_one(word: &AtomicU32) -> bool {
     wake(word, 1) > 0
 }

@@ -2,16 +2,20 @@
 
 use crate::party::Party;
 use crate::primitive::{AtomicU64, fence};
+use arrayvec::ArrayVec;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
-/// Words of payload in a slot.
-pub const PAYLOAD_WORDS: usize = 15;
+/// Words of payload in a slot; the rest of a longer one lies beside the slots.
+pub const SLOT_WORDS: usize = 15;
 
 /// Words of payload that share a cache line with the word that receivers poll.
 pub const SHORT_WORDS: usize = 7;
 
-/// What a slot carries; words that were not sent are 0.
-pub type Payload = [u64; PAYLOAD_WORDS];
+/// Words that a message can have.
+pub const MESSAGE_WORDS_MAX: usize = 136;
+
+/// All words of a message.
+pub type Words = ArrayVec<u64, MESSAGE_WORDS_MAX>;
 
 pub(super) const INDEX_BITS: u32 = 20;
 pub(super) const INDEX_MASK: u64 = (1 << INDEX_BITS) - 1;
@@ -28,8 +32,12 @@ pub(super) const ARMED: u64 = 2;
 pub(super) const READY: u64 = 3;
 pub(super) const TAKEN: u64 = 4;
 pub(super) const HOLE: u64 = 5;
-/// In the place of the party of a `READY` word: the payload is longer than [`SHORT_WORDS`].
-pub(super) const LONG: u64 = 1 << PARTY_SHIFT;
+/// As `ARMED`, but the payload is too long to be there twice: it lies where it will be sent.
+pub(super) const ARMED_LONG: u64 = 6;
+/// The sender of a broadcast is at work; what was here before is gone.
+pub(super) const WRITING: u64 = 7;
+/// In a `READY` word the words of the payload stand in the place of the party.
+pub(super) const LEN_MASK: u64 = INDEX_MASK & !STATE_MASK;
 
 /// One place in a ring.
 #[repr(C, align(128))]
@@ -54,7 +62,7 @@ pub(super) struct Claimed {
 #[derive(Debug)]
 pub(super) struct Written {
     pub(super) word: AtomicU64,
-    pub(super) payload: [AtomicU64; PAYLOAD_WORDS],
+    pub(super) payload: [AtomicU64; SLOT_WORDS],
 }
 
 /// The receivers' part of a slot.
@@ -81,21 +89,32 @@ impl Slot {
         }
     }
 
+    /// The part of a payload of `len` words that lies in the slot; other words are 0.
     #[inline]
-    pub(super) fn read(&self, is_long: bool) -> Payload {
-        let mut payload = [0; PAYLOAD_WORDS];
-        let words = if is_long { PAYLOAD_WORDS } else { SHORT_WORDS };
+    pub(super) fn read(&self, len: usize) -> [u64; SLOT_WORDS] {
+        let mut payload = [0; SLOT_WORDS];
+        let words = if len <= SHORT_WORDS { SHORT_WORDS } else { SLOT_WORDS };
         for (value, word) in payload.iter_mut().zip(&self.message.payload).take(words) {
             *value = word.load(Relaxed);
         }
         payload
     }
 
-    pub(super) fn may_carry(&self, wanted: &mut impl FnMut(&Payload) -> bool) -> bool {
-        // First what is about to be sent, then what has been: nothing goes the other way. A claim that
-        // is not armed has no payload yet; its sender still holds what it sends.
-        let is_armed = self.claim.word.load(Acquire) & STATE_MASK == ARMED;
-        if is_armed && wanted(&self.read_armed()) {
+    /// All words of a payload, those beside the slots as well.
+    pub(super) fn read_all(&self, more: &[AtomicU64], len: usize) -> Words {
+        let words = self.message.payload.iter().chain(more).take(len.min(MESSAGE_WORDS_MAX));
+        words.map(|word| word.load(Relaxed)).collect()
+    }
+
+    /// Whether a payload that `wanted` recognises is in the slot, is about to be, or may be. `more` is where
+    /// the rest of a long one lies.
+    pub(super) fn may_carry(
+        &self,
+        more: &[AtomicU64],
+        wanted: &mut impl FnMut(&[u64]) -> bool,
+    ) -> bool {
+        // First what is about to be sent, then what has been: nothing goes the other way.
+        if self.is_about_to_carry(more, wanted) {
             return true;
         }
         fence(Acquire);
@@ -108,18 +127,28 @@ impl Slot {
         if message & STATE_MASK != READY || message & LAP_MASK != take & LAP_MASK {
             return false;
         }
-        let found = wanted(&self.read(true));
+        let found = wanted(&self.read_all(more, len_of(message)));
         fence(Acquire);
         found || self.take.word.load(Relaxed) != take
     }
 
-    /// What the sender that armed the slot is handing over, without the words beyond the short ones.
-    pub(super) fn read_armed(&self) -> Payload {
-        let mut payload = [0; PAYLOAD_WORDS];
-        for (value, word) in payload.iter_mut().zip(&self.claim.payload) {
-            *value = word.load(Relaxed);
+    /// Whether a sender is about to send a payload that `wanted` recognises. A claim that is not armed has no
+    /// payload yet; its sender still holds what it sends.
+    pub(super) fn is_about_to_carry(
+        &self,
+        more: &[AtomicU64],
+        wanted: &mut impl FnMut(&[u64]) -> bool,
+    ) -> bool {
+        match self.claim.word.load(Acquire) & STATE_MASK {
+            ARMED => wanted(&self.read_armed()),
+            ARMED_LONG => wanted(&self.read_all(more, SLOT_WORDS + more.len())),
+            _ => false,
         }
-        payload
+    }
+
+    /// What the sender that armed the slot is handing over.
+    pub(super) fn read_armed(&self) -> [u64; SHORT_WORDS] {
+        std::array::from_fn(|index| self.claim.payload[index].load(Relaxed))
     }
 }
 
@@ -162,7 +191,21 @@ pub(super) fn party_of(word: u64) -> Option<Party> {
 
 /// Who is at work in a claim or take word, if anybody.
 pub(super) fn worker(word: u64) -> Option<Party> {
-    matches!(word & STATE_MASK, CLAIMED | ARMED | TAKEN).then(|| party_of(word)).flatten()
+    matches!(word & STATE_MASK, CLAIMED | ARMED | ARMED_LONG | TAKEN)
+        .then(|| party_of(word))
+        .flatten()
+}
+
+/// Words of the payload behind a `READY` word.
+#[inline]
+pub(super) fn len_of(word: u64) -> usize {
+    ((word & LEN_MASK) >> PARTY_SHIFT) as usize
+}
+
+/// The word of a message of so many words.
+#[inline]
+pub(super) fn ready(lap: u64, len: usize) -> u64 {
+    lap | ((len as u64) << PARTY_SHIFT) | READY
 }
 
 /// Whether a message word is what the lap before left.

@@ -18,6 +18,7 @@
 
 use super::slice::Slice;
 use crate::primitive::{AtomicU32, Deadline, wake_all};
+use crate::signal::Watched;
 use std::fmt;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::time::Duration;
@@ -92,6 +93,25 @@ impl Event {
     #[must_use = "time may have been up"]
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
         self.is_set() || self.wait_until(Some(Deadline::after(timeout)))
+    }
+
+    /// Announces a sleeper who waits for other things as well, with [`sleep_any`]; `None` if it is set.
+    ///
+    /// Who sleeps like this passes only if it finds the event set when it looks, not if it has been cleared
+    /// since.
+    ///
+    /// [`sleep_any`]: crate::signal::sleep_any
+    #[must_use]
+    pub fn watch(&self) -> Option<Watched<'_>> {
+        let mut word = self.word.load(Acquire);
+        while word & SET == 0 {
+            let announced = word | SLEEPERS;
+            match self.word.compare_exchange_weak(word, announced, Relaxed, Acquire) {
+                Ok(_) => return Some(Watched::new(&self.word, announced)),
+                Err(now) => word = now,
+            }
+        }
+        None
     }
 
     fn wait_until(&self, deadline: Option<Deadline>) -> bool {

@@ -106,10 +106,7 @@ impl Lease {
             let all_idle = others.iter().all(|party| {
                 channels.iter().any(|channel| {
                     channel.party().party == *party
-                        && !channel.table.ring.any(|payload| {
-                            Ticket::from_words(payload)
-                                .is_ok_and(|ticket| self.is_named_by(&ticket))
-                        })
+                        && !channel.has_ticket(|ticket| self.is_named_by(ticket))
                 })
             });
             let is_alone = all_idle && is_only_here() && chunk.snapshot() == Some(snapshot);

@@ -186,12 +186,24 @@ impl ArenaMap {
 
     /// Makes a region of `bytes` bytes, all of whose memory is taken now; only the owner does. It gets
     /// its name last, so that a failure leaves nothing behind.
-    pub(crate) fn create_region(self: &Arc<Self>, region: u32, bytes: u64) -> Result<Arc<Region>> {
+    ///
+    /// On a file system that gives huge pages to those who ask, reserving would take small ones, which stay.
+    /// So where they are wanted, the memory is first used through a mapping that asks.
+    pub(crate) fn create_region(
+        self: &Arc<Self>,
+        region: u32,
+        bytes: u64,
+        is_huge: bool,
+    ) -> Result<Arc<Region>> {
         let failed = |error| Error::os("cannot create a region for arrays", error);
         let file = file::unnamed(&self.namespace.directory, 0o600).map_err(failed)?;
+        let huge = if is_huge { map_of_huge_pages(&file, bytes).ok() } else { None };
         file::reserve(&file, 0, bytes)
             .map_err(|error| self.namespace.no_space("an array", bytes, error))?;
-        let map = Mapping::new(&file, bytes as usize, Access::ReadWrite).map_err(failed)?;
+        let map = match huge {
+            Some(map) => map,
+            None => Mapping::new(&file, bytes as usize, Access::ReadWrite).map_err(failed)?,
+        };
         link_anew(&self.namespace, &file, &region_name(self.id, region)).map_err(failed)?;
         let created = Region::new(self, region, bytes);
         Ok(Arc::new(Region { read_write: OnceLock::from(map), ..created }))
@@ -226,6 +238,16 @@ impl ArenaMap {
             }
         }
     }
+}
+
+/// A mapping that has asked for huge pages and used all the memory that it could get. What it did not get is
+/// for the caller to reserve.
+fn map_of_huge_pages(file: &File, bytes: u64) -> io::Result<Mapping> {
+    file.set_len(bytes)?;
+    let map = Mapping::new(file, bytes as usize, Access::ReadWrite)?;
+    map.advise_huge()?;
+    map.prefault(0..map.len())?;
+    Ok(map)
 }
 
 /// Gives a file a name that only this process can want. If it is taken, then by the leftover of an

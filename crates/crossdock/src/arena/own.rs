@@ -6,39 +6,24 @@
 //! much as writing memory that is mapped already.
 
 use super::class::{CLASSES, OWN_REGION_BYTES_MIN, class_bytes, class_of, whole_pages};
+use super::limits;
 use super::map::{ArenaMap, Region, chunk_is_held};
+use super::queues;
 use crate::error::{Error, ErrorKind, Result};
 use crate::member::Member;
-use crate::reap;
 use crossdock_core::layout::{CHUNKS_MAX, Entry};
 use crossdock_sys::cpu::prefetch_write;
 use crossdock_sys::map::Access;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 
 /// Bytes of the first region for small chunks; each further one is twice as large, up to the maximum.
 const SMALL_REGION_BYTES_FIRST: u64 = 256 << 10;
 const SMALL_REGION_BYTES_MAX: u64 = 4 << 20;
 /// Chunks looked at quickly, from the oldest on, before a thorough look at all of a class.
 const PROBES_MAX: usize = 8;
-
-static CACHE_BYTES_MAX: AtomicU64 = AtomicU64::new(1 << 30);
-static IS_PREFAULTED: AtomicBool = AtomicBool::new(true);
-static IS_HUGE: AtomicBool = AtomicBool::new(false);
-
-pub(crate) fn set_cache_max(bytes: u64) {
-    CACHE_BYTES_MAX.store(bytes, Ordering::Relaxed);
-}
-
-pub(crate) fn set_prefault(is_prefaulted: bool) {
-    IS_PREFAULTED.store(is_prefaulted, Ordering::Relaxed);
-}
-
-pub(crate) fn set_huge_pages(is_huge: bool) {
-    IS_HUGE.store(is_huge, Ordering::Relaxed);
-}
 
 /// The arena of this process.
 #[derive(Debug)]
@@ -64,6 +49,13 @@ struct State {
     small_bytes_next: u64,
     reserved_bytes: u64,
     stats: Counts,
+}
+
+impl State {
+    /// All chunks, in use or not.
+    fn pieces(&self) -> impl Iterator<Item = &Piece> {
+        self.classes.iter().flat_map(|queue| &queue.pieces).chain(&self.large)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -143,19 +135,23 @@ impl OwnArena {
 
     fn hand_out(&self, member: &'static Member, bytes: u64) -> Result<Handout> {
         let mut state = self.state.lock();
-        let found = match class_of(bytes) {
-            Some(class) => self.reuse_in_class(member, &mut state, class),
-            None => self.reuse_large(member, &mut state, bytes),
-        };
-        let (piece, is_fresh) = match found {
+        let (piece, is_fresh) = match self.reuse(member, &mut state, bytes) {
             Some(piece) => (piece, false),
-            None => (self.grow(member, &mut state, bytes)?, true),
+            None => self.grow(member, &mut state, bytes)?,
         };
         let entry = self.map.entry(piece.chunk)?;
         let generation = entry.chunk.recycle(member.me.party);
         state.stats.fresh += u64::from(is_fresh);
         state.stats.recycled += u64::from(!is_fresh);
         Ok(Handout { piece, entry, generation, is_fresh })
+    }
+
+    /// A chunk that nobody holds.
+    fn reuse(&self, member: &'static Member, state: &mut State, bytes: u64) -> Option<Piece> {
+        match class_of(bytes) {
+            Some(class) => self.reuse_in_class(member, state, class),
+            None => self.reuse_large(member, state, bytes),
+        }
     }
 
     fn reuse_in_class(
@@ -167,7 +163,7 @@ impl OwnArena {
         let queue = &mut state.classes[class];
         for _ in 0..queue.pieces.len().min(PROBES_MAX) {
             let piece = queue.pieces.pop_front()?;
-            let is_free = !self.is_held(&piece, None);
+            let is_free = !self.seems_held(&piece);
             queue.pieces.push_back(piece);
             if is_free {
                 return queue.pieces.back().cloned();
@@ -176,7 +172,8 @@ impl OwnArena {
         if queue.pieces.len() < queue.thorough_at && class_bytes(class) < OWN_REGION_BYTES_MIN {
             return None;
         }
-        let position = queue.pieces.iter().position(|piece| !self.is_held(piece, Some(member)));
+        let unheld = queues::unheld(member, &self.map, queue.pieces.iter());
+        let position = queue.pieces.iter().position(|piece| unheld.contains(&piece.chunk));
         let Some(piece) = position.and_then(|position| queue.pieces.remove(position)) else {
             queue.thorough_at = queue.pieces.len() * 3 / 2 + 1;
             return None;
@@ -187,55 +184,52 @@ impl OwnArena {
 
     /// The best of the large chunks that nobody holds and that is at most a quarter too large.
     fn reuse_large(&self, member: &'static Member, state: &mut State, bytes: u64) -> Option<Piece> {
-        state
-            .large
-            .iter()
-            .filter(|piece| piece.bytes >= bytes && piece.bytes <= bytes + bytes / 4)
-            .filter(|piece| !self.is_held(piece, Some(member)))
+        let fits = |piece: &&Piece| piece.bytes >= bytes && piece.bytes <= bytes + bytes / 4;
+        let unheld = queues::unheld(member, &self.map, state.large.iter().filter(fits));
+        let fitting = state.large.iter().filter(fits);
+        fitting
+            .filter(|piece| unheld.contains(&piece.chunk))
             .min_by_key(|piece| piece.bytes)
             .cloned()
     }
 
-    /// Whether anybody holds a chunk. With `member`, looks into the queues of the channels that seem to
-    /// hold it, and has those that do not any more let go.
-    fn is_held(&self, piece: &Piece, member: Option<&'static Member>) -> bool {
+    /// Whether anybody seems to hold a chunk; [`queues::unheld`] looks closer.
+    fn seems_held(&self, piece: &Piece) -> bool {
         let Ok(entry) = self.map.entry(piece.chunk) else { return true };
         // If nobody holds it, its next taker will be this process.
         prefetch_write(entry);
-        chunk_is_held(&entry.chunk, |chunk, snapshot| {
-            let Some(member) = member else { return true };
-            if snapshot.holds(member.me.party) {
-                return true;
-            }
-            let is_awaited = member.with_channels(|channels| {
-                reap::is_awaited(channels, self.map.id, chunk, snapshot, piece.chunk)
-            });
-            if !is_awaited && chunk.snapshot() == Some(snapshot) {
-                // Nobody holds it and no ticket leads to it, so nobody can come to hold it.
-                snapshot.holders().for_each(|channel| chunk.release(channel));
-            }
-            // The bits have changed, so this look does not count; the next one finds it free.
-            is_awaited
-        }) && member.is_none_or(|_| chunk_is_held(&entry.chunk, |_, _| true))
+        chunk_is_held(&entry.chunk, |_, _| true)
     }
 
-    fn grow(&self, member: &'static Member, state: &mut State, bytes: u64) -> Result<Piece> {
-        if class_of(bytes).is_none() {
+    /// Another chunk, and whether it is of fresh memory.
+    fn grow(
+        &self,
+        member: &'static Member,
+        state: &mut State,
+        bytes: u64,
+    ) -> Result<(Piece, bool)> {
+        let class = class_of(bytes);
+        if class.is_none() {
             // A process that sends its large arrays away never drops one itself.
-            self.trim_state(member, state, CACHE_BYTES_MAX.load(Ordering::Relaxed));
+            self.trim_state(member, state, limits::cache_max());
         }
         match self.add_piece(member, state, bytes) {
-            Err(error) if error.kind() == ErrorKind::NoSpace => {
-                // Give back what can be given back, here and of the dead, and try once more.
-                self.trim_state(member, state, 0);
-                member.reap_everything();
-                self.add_piece(member, state, bytes)
-            }
-            other => other,
+            Err(error) if limits::is_shortage(&error) => {}
+            other => return other.map(|piece| (piece, true)),
         }
+        // Take back what the dead held, give back what can be given back, and try once more.
+        member.reap_everything();
+        if let Some(class) = class {
+            state.classes[class].thorough_at = 0;
+        }
+        if let Some(piece) = self.reuse(member, state, bytes) {
+            return Ok((piece, false));
+        }
+        self.trim_state(member, state, 0);
+        self.add_piece(member, state, bytes).map(|piece| (piece, true))
     }
 
-    fn add_piece(&self, member: &Member, state: &mut State, bytes: u64) -> Result<Piece> {
+    fn add_piece(&self, member: &'static Member, state: &mut State, bytes: u64) -> Result<Piece> {
         let class = class_of(bytes);
         let bytes = class.map_or_else(|| whole_pages(bytes), class_bytes);
         let chunk = state.unused.last().copied().unwrap_or(state.entries);
@@ -264,14 +258,19 @@ impl OwnArena {
     }
 
     /// Cuts a chunk off the region for small chunks.
-    fn carve(&self, member: &Member, state: &mut State, bytes: u64) -> Result<(Arc<Region>, u64)> {
+    fn carve(
+        &self,
+        member: &'static Member,
+        state: &mut State,
+        bytes: u64,
+    ) -> Result<(Arc<Region>, u64)> {
         let has_room =
             state.small.as_ref().is_some_and(|small| small.used_bytes + bytes <= small.region.len);
         if !has_room {
             let wanted = state.small_bytes_next.max(whole_pages(bytes));
             let region = match self.new_region(member, state, wanted) {
-                // On a small file system a smaller step may still fit.
-                Err(error) if error.kind() == ErrorKind::NoSpace && wanted > whole_pages(bytes) => {
+                // On a small file system, or under a low limit, a smaller step may still fit.
+                Err(error) if limits::is_shortage(&error) && wanted > whole_pages(bytes) => {
                     self.new_region(member, state, whole_pages(bytes))?
                 }
                 other => other?,
@@ -287,19 +286,21 @@ impl OwnArena {
         Ok((Arc::clone(&small.region), offset_bytes))
     }
 
-    fn new_region(&self, member: &Member, state: &mut State, bytes: u64) -> Result<Arc<Region>> {
+    fn new_region(
+        &self,
+        member: &'static Member,
+        state: &mut State,
+        bytes: u64,
+    ) -> Result<Arc<Region>> {
+        limits::check(state.reserved_bytes, bytes, || self.held(member, state).1)?;
         // A failed attempt uses its number up, so the next one is not in its way.
         let number = state.regions;
         state.regions += 1;
-        let region = self.map.create_region(number, bytes)?;
+        let region = self.map.create_region(number, bytes, limits::is_huge())?;
         member.keep_region(&region);
         state.reserved_bytes += bytes;
-        let map = region.mapping(Access::ReadWrite)?;
-        if IS_HUGE.load(Ordering::Relaxed) {
-            // A kernel without huge pages for shared memory refuses; `stats` tells the truth.
-            let _ = map.advise_huge();
-        }
-        if IS_PREFAULTED.load(Ordering::Relaxed) {
+        if limits::is_prefaulted() {
+            let map = region.mapping(Access::ReadWrite)?;
             // The memory has been reserved, so this can only fail on a kernel before 5.14, where the
             // pages come on first use instead.
             let _ = map.prefault(0..map.len());
@@ -309,12 +310,13 @@ impl OwnArena {
 
     /// Gives back idle large chunks until at most `keep_bytes` of them are left.
     fn trim_state(&self, member: &'static Member, state: &mut State, keep_bytes: u64) -> u64 {
+        let mut unheld = queues::unheld(member, &self.map, state.large.iter());
         let mut idle_bytes: u64 = 0;
         let mut given_bytes = 0;
         let mut index = state.large.len();
         while index > 0 {
             index -= 1;
-            if self.is_held(&state.large[index], Some(member)) {
+            if !unheld.contains(&state.large[index].chunk) {
                 continue;
             }
             idle_bytes += state.large[index].bytes;
@@ -324,16 +326,16 @@ impl OwnArena {
             }
         }
         if keep_bytes == 0 {
-            for class in 0..CLASSES {
-                if class_bytes(class) < OWN_REGION_BYTES_MIN {
-                    continue;
-                }
-                let pieces = std::mem::take(&mut state.classes[class].pieces);
-                for piece in pieces {
-                    if self.is_held(&piece, Some(member)) {
-                        state.classes[class].pieces.push_back(piece);
-                    } else {
+            let has_region = |class: &usize| class_bytes(*class) >= OWN_REGION_BYTES_MIN;
+            let pieces =
+                (0..CLASSES).filter(has_region).flat_map(|class| &state.classes[class].pieces);
+            unheld = queues::unheld(member, &self.map, pieces);
+            for class in (0..CLASSES).filter(has_region) {
+                for piece in std::mem::take(&mut state.classes[class].pieces) {
+                    if unheld.contains(&piece.chunk) {
                         given_bytes += self.give_back(member, state, &piece);
+                    } else {
+                        state.classes[class].pieces.push_back(piece);
                     }
                 }
             }
@@ -375,24 +377,27 @@ impl OwnArena {
 
     fn limit_state(&self, member: &'static Member, state: &mut State) {
         if self.is_limit_due.swap(false, Ordering::SeqCst) {
-            let keep_bytes = CACHE_BYTES_MAX.load(Ordering::Relaxed);
+            let keep_bytes = limits::cache_max();
             if state.large.iter().map(|piece| piece.bytes).sum::<u64>() > keep_bytes {
                 self.trim_state(member, state, keep_bytes);
             }
         }
     }
 
+    /// How many chunks somebody holds, and their bytes.
+    fn held(&self, member: &'static Member, state: &State) -> (u64, u64) {
+        let unheld = queues::unheld(member, &self.map, state.pieces());
+        let held = state.pieces().filter(|piece| !unheld.contains(&piece.chunk));
+        held.fold((0, 0), |(count, bytes), piece| (count + 1, bytes + piece.bytes))
+    }
+
     pub(crate) fn stats(&self, member: &'static Member) -> ArenaStats {
         let mut state = self.state.lock();
         self.limit_state(member, &mut state);
-        let pieces =
-            || state.classes.iter().flat_map(|queue| &queue.pieces).chain(state.large.iter());
-        let held = pieces().filter(|piece| self.is_held(piece, Some(member)));
-        let (held_chunks, held_bytes) =
-            held.fold((0, 0), |(count, bytes), piece| (count + 1, bytes + piece.bytes));
+        let (held_chunks, held_bytes) = self.held(member, &state);
         let mut seen = Vec::new();
         let mut huge_bytes = 0;
-        for piece in pieces() {
+        for piece in state.pieces() {
             if !seen.contains(&piece.region.number) {
                 seen.push(piece.region.number);
                 let map = piece.region.mapping(Access::ReadWrite);
@@ -404,7 +409,7 @@ impl OwnArena {
             reserved_bytes: state.reserved_bytes,
             held_bytes,
             huge_bytes,
-            chunks: pieces().count() as u64,
+            chunks: state.pieces().count() as u64,
             held_chunks,
             regions: seen.len() as u64,
             fresh_arrays: state.stats.fresh,

@@ -1,6 +1,7 @@
 //! Arrays that other processes can map: unique [`ArrayMut`], shared [`Array`].
 #![allow(unsafe_code, reason = "elements are reached through the invariants of Raw")]
 
+mod any;
 mod named;
 pub(crate) mod raw;
 mod shape;
@@ -9,6 +10,7 @@ mod unique;
 #[cfg(feature = "ndarray")]
 mod view;
 
+pub use any::AnyArray;
 pub use shape::{IntoShape, Order};
 pub use shared::Array;
 pub use unique::ArrayMut;

@@ -3,10 +3,10 @@
 use super::named::NamedArray;
 use super::shape::{Order, Shape};
 use crate::arena::lease::Lease;
-use crate::channel::core::Received;
+use crate::channel::parcel::Received;
 use crate::error::{Error, ErrorKind, Result};
 use crate::member::Member;
-use crossdock_core::element::{Element, Item};
+use crossdock_core::element::{DType, Element, Item};
 use crossdock_core::ticket::Ticket;
 use crossdock_sys::map::Access;
 use std::ptr::NonNull;
@@ -57,7 +57,8 @@ impl Raw {
         let is_fresh = handout.is_fresh;
         let offset_bytes = handout.piece.offset_bytes;
         let lease = Arc::new(Lease::of_handout(member, handout));
-        let (first, access) = address::<T>(&lease, offset_bytes, bytes as u64, Access::ReadWrite)?;
+        let (first, access) =
+            address(T::DTYPE, &lease, offset_bytes, bytes as u64, Access::ReadWrite)?;
         let raw = Self { backing: Backing::Chunk(lease), first, access, elements, shape, order };
         // Memory that was never used is zero; a `bool` must not be anything but 0 or 1.
         if !is_fresh && (is_zeroed || T::IS_CHECKED) {
@@ -67,16 +68,24 @@ impl Raw {
     }
 
     /// The array that a taken ticket leads to.
+    #[inline]
     pub(crate) fn of_received<T: Element>(received: Received) -> Result<Self> {
+        let raw = Self::of_ticket(received, T::DTYPE)?;
+        super::check_values::<T>(raw.first, raw.elements)?;
+        Ok(raw)
+    }
+
+    /// As [`of_received`](Self::of_received), of elements whose bytes the caller checks.
+    #[inline]
+    pub(super) fn of_ticket(received: Received, dtype: DType) -> Result<Self> {
         let Received { ticket, lease } = received;
         let access = if ticket.is_unique { Access::ReadWrite } else { Access::ReadOnly };
         let shape = Shape::of_ticket(&ticket);
-        let elements = ticket.len_bytes as usize / size_of::<T>();
-        let (first, access) = address::<T>(&lease, ticket.offset_bytes, ticket.len_bytes, access)?;
+        let elements = ticket.len_bytes as usize / dtype.size();
+        let (first, access) =
+            address(dtype, &lease, ticket.offset_bytes, ticket.len_bytes, access)?;
         let order = if ticket.is_fortran { Order::F } else { Order::C };
-        let raw = Self { backing: Backing::Chunk(lease), first, access, elements, shape, order };
-        super::check_values::<T>(raw.first, elements)?;
-        Ok(raw)
+        Ok(Self { backing: Backing::Chunk(lease), first, access, elements, shape, order })
     }
 
     /// The array under a name.
@@ -97,7 +106,7 @@ impl Raw {
     /// What travels when the array is handed over, and the hold behind it. The ticket is sole if this
     /// handle is the only thing that leads to the chunk.
     #[inline]
-    pub(crate) fn ticket<T: Element>(&self, is_unique: bool) -> Result<(Ticket, &Arc<Lease>)> {
+    pub(crate) fn ticket(&self, dtype: DType, is_unique: bool) -> Result<(Ticket, &Arc<Lease>)> {
         let Backing::Chunk(lease) = &self.backing else {
             let text = format!(
                 "a named array is not sent but opened by its name in the other process \
@@ -117,13 +126,13 @@ impl Raw {
             chunk: lease.chunk,
             generation: lease.generation,
             offset_bytes: self.offset_bytes(lease)?,
-            dtype: T::DTYPE,
+            dtype,
             is_fortran: self.order == Order::F,
             is_sole,
             is_unique,
             ndim: self.shape.ndim(),
             shape: self.shape.to_words(),
-            len_bytes: (self.elements * size_of::<T>()) as u64,
+            len_bytes: (self.elements * dtype.size()) as u64,
         };
         Ok((ticket, lease))
     }
@@ -204,7 +213,7 @@ impl Raw {
         }
         let bytes = (self.elements * size_of::<T>()) as u64;
         let Ok(offset_bytes) = self.offset_bytes(lease) else { return false };
-        match address::<T>(lease, offset_bytes, bytes, Access::ReadWrite) {
+        match address(T::DTYPE, lease, offset_bytes, bytes, Access::ReadWrite) {
             Ok((first, access)) => (self.first, self.access) = (first, access),
             Err(_) => return false,
         }
@@ -215,7 +224,8 @@ impl Raw {
 /// The address of `bytes` bytes at an offset of a lease's region, mapped for `access` at least, and what
 /// that mapping is for.
 #[inline]
-fn address<T: Element>(
+fn address(
+    dtype: DType,
     lease: &Lease,
     offset_bytes: u64,
     bytes: u64,
@@ -226,7 +236,7 @@ fn address<T: Element>(
         NonNull::new(map.as_ptr()).ok_or_else(|| Error::corrupt("a region", "no address"))?;
     let end = offset_bytes.checked_add(bytes);
     if end.is_none_or(|end| end > lease.region.len)
-        || !offset_bytes.is_multiple_of(align_of::<T>() as u64)
+        || offset_bytes & (dtype.alignment() as u64 - 1) != 0
     {
         return Err(Error::corrupt("an array", "it lies outside its region or is misaligned"));
     }

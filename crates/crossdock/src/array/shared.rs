@@ -100,8 +100,9 @@ impl<T: Item> Array<T> {
         Self { raw, elements: PhantomData }
     }
 
-    pub(crate) fn into_raw(self) -> Raw {
-        self.raw
+    #[inline]
+    pub(crate) fn raw(&self) -> &Raw {
+        &self.raw
     }
 
     /// Makes an array under a new name, whose element number `i`, in memory order, is `value(i)`.

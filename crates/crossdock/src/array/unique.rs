@@ -44,8 +44,9 @@ impl<T: Element> ArrayMut<T> {
         Self { raw, elements: PhantomData }
     }
 
-    pub(crate) fn into_raw(self) -> Raw {
-        self.raw
+    #[inline]
+    pub(crate) fn raw(&self) -> &Raw {
+        &self.raw
     }
 
     /// An array of zeroes in C order.

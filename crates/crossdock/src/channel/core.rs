@@ -2,34 +2,40 @@
 //!
 //! # Handing over
 //!
-//! A send claims a slot, writes the ticket into it, passes the hold on the chunk from this process to
-//! the channel, and publishes the slot. A receive takes the slot, passes the hold from the channel to
-//! this process, and frees the slot. At no step is the chunk unheld, and a process that dies at any
-//! step leaves a slot that says what it was about to do.
+//! A send claims a slot, writes the tickets into it, passes the holds on the chunks from this process to
+//! the channel, and publishes the slot. A receive takes the slot, passes the holds from the channel to
+//! this process, and frees the slot. At no step is a chunk unheld, and a process that dies at any
+//! step leaves a slot that says what it was about to do. The three kinds of channels do this in files of
+//! their own; what they share is here.
 
 use super::map::ChannelMap;
+use super::message::MessageType;
+use super::parcel::{self, Inbox, Parcel, Received};
 use super::recent::Recent;
 use crate::arena::lease::Lease;
 use crate::arena::map::Region;
 use crate::error::{Error, ErrorKind, Result};
 use crate::member::Member;
-use crate::named::{Draft, Named, Share};
+use crate::named::{Draft, Named, Share, read_text};
 use crate::namespace::{check_name, retry};
-use crossdock_core::element::DType;
-use crossdock_core::header::{Header, Kind};
-use crossdock_core::layout::{Members, channel_bytes};
+use crossdock_core::header::{HEADER_BYTES, Header, Kind};
+use crossdock_core::layout::{Carrier, Members, channel_bytes};
+use crossdock_core::memory::ALIGNMENT;
 use crossdock_core::party::Party;
-use crossdock_core::ring::{CAPACITY_MAX, Message, Next, Refused};
+use crossdock_core::ring::CAPACITY_MAX;
+use crossdock_core::settings::{Mode, Settings, WhenFull};
 use crossdock_core::signal::{SLICE, Signal};
 use crossdock_core::ticket::Ticket;
 use crossdock_sys::clock::{Deadline, now_ns};
-use crossdock_sys::cpu::{allowed_cpus, prefetch_read, prefetch_write};
+use crossdock_sys::cpu::{online_cpus, prefetch_read, prefetch_write};
 use crossdock_sys::file;
 use crossdock_sys::map::Access;
 use parking_lot::Mutex;
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
+const TEXT_OFFSET: u64 = HEADER_BYTES as u64;
 /// Looks at the queue before a process goes to sleep, about 2 microseconds.
 const SPINS_MAX: u32 = 60;
 /// Fruitless polls after which a poller looks at the clock, to see whether to look for the dead.
@@ -42,49 +48,30 @@ pub(crate) enum End {
     Receiver,
 }
 
-/// What kind of messages a channel carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct MessageType {
-    pub(crate) dtype: DType,
-    pub(crate) is_unique: bool,
-}
-
-impl std::fmt::Display for MessageType {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let array = if self.is_unique { "ArrayMut" } else { "Array" };
-        write!(f, "{array}<{}>", self.dtype)
-    }
-}
-
 /// A channel in use.
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) member: &'static Member,
-    map: ChannelMap,
-    message: MessageType,
+    pub(super) map: ChannelMap,
     /// Handles of this process: senders, receivers.
     handles: Mutex<[usize; 2]>,
     recent: Recent,
+    /// Bytes of the message that the limit of bytes last had no room for.
+    pub(super) refused_bytes: AtomicU64,
     polls: AtomicU32,
     looked_ns: AtomicU64,
     /// Last: the name is given up after everything else.
     named: Named,
 }
 
-/// A ticket that has been taken, and the hold that came with it.
-pub(crate) struct Received {
-    pub(crate) ticket: Ticket,
-    pub(crate) lease: Arc<Lease>,
-}
-
-/// Why a ticket was not sent now.
+/// Why a message was not sent now.
 pub(crate) enum NotSent {
     Full,
     Disconnected,
     Failed(Error),
 }
 
-/// Why no ticket was received now.
+/// Why no message was received now.
 pub(crate) enum NotReceived {
     Empty,
     Disconnected,
@@ -93,7 +80,12 @@ pub(crate) enum NotReceived {
 
 impl Core {
     /// Makes a channel.
-    pub(crate) fn create(name: &str, capacity: usize, message: MessageType) -> Result<Arc<Self>> {
+    pub(crate) fn create(
+        name: &str,
+        capacity: usize,
+        settings: Settings,
+        message: &MessageType,
+    ) -> Result<Arc<Self>> {
         check_name(name)?;
         if capacity == 0 || capacity > CAPACITY_MAX {
             let text =
@@ -102,16 +94,13 @@ impl Core {
         }
         let member = Member::current()?;
         let what = format!("channel {name:?}");
+        let header = header(capacity, message.settings(settings), message);
         retry(|_| {
             let namespace = &member.namespace;
-            let mut header = Header::new(Kind::Channel, channel_bytes(capacity), 256);
-            header.capacity = capacity as u64;
-            header.dtype = Some(message.dtype);
-            header.is_unique = message.is_unique;
-            let mut draft = Draft::new(namespace, &what, header, 0o600)?;
-            let inode = file::status(&draft.file)
-                .map_err(|error| Error::os(format_args!("cannot create {what}"), error))?
-                .inode;
+            let mut draft = Draft::new(namespace, &what, header.clone(), 0o600)?;
+            let cannot = |error| Error::os(format_args!("cannot create {what}"), error);
+            let inode = file::status(&draft.file).map_err(cannot)?.inode;
+            draft.file.write_all_at(message.file_text().as_bytes(), TEXT_OFFSET).map_err(cannot)?;
             let lock = namespace.lock()?;
             let party = member.new_channel_party(&lock, inode)?;
             draft.header.party = party.to_word();
@@ -122,12 +111,12 @@ impl Core {
                 member.drop_channel_party(&lock, party);
             }
             drop(lock);
-            Self::new(member, published?, message)
+            Self::new(member, published?, message, settings.mode)
         })
     }
 
     /// Opens a channel.
-    pub(crate) fn open(name: &str, message: MessageType) -> Result<Arc<Self>> {
+    pub(crate) fn open(name: &str, mode: Mode, message: &MessageType) -> Result<Arc<Self>> {
         check_name(name)?;
         let member = Member::current()?;
         // The lock: another thread may just be giving up this process's last handle of the channel.
@@ -135,28 +124,33 @@ impl Core {
         channels.retain(|_, core| core.strong_count() > 0);
         let inode = member.namespace.directory.inode_of(name);
         if let Some(core) = inode.and_then(|inode| channels.get(&inode)).and_then(Weak::upgrade) {
-            core.check(name, message)?;
+            core.check(name, message, mode)?;
             return Ok(core);
         }
         drop(channels);
         let named = Named::open(&member.namespace, None, name, Share::Write)?;
-        Self::new(member, named, message)
+        Self::new(member, named, message, mode)
     }
 
-    fn new(member: &'static Member, named: Named, message: MessageType) -> Result<Arc<Self>> {
+    fn new(
+        member: &'static Member,
+        named: Named,
+        message: &MessageType,
+        mode: Mode,
+    ) -> Result<Arc<Self>> {
         let map = ChannelMap::new(named.file(), named.header.clone(), named.name())?;
         let inode = named.inode();
         let core = Self {
             member,
             map,
-            message,
             handles: Mutex::new([0; 2]),
             recent: Recent::default(),
+            refused_bytes: AtomicU64::new(0),
             polls: AtomicU32::new(0),
             looked_ns: AtomicU64::new(now_ns()),
             named,
         };
-        core.check(core.name(), message)?;
+        core.check(core.name(), message, mode)?;
         let core = Arc::new(core);
         let mut channels = member.channels.lock();
         if let Some(other) = channels.get(&inode).and_then(Weak::upgrade) {
@@ -167,15 +161,47 @@ impl Core {
         Ok(core)
     }
 
-    fn check(&self, name: &str, wanted: MessageType) -> Result<()> {
+    /// Whether this is a channel of the wanted kind, for the wanted messages.
+    fn check(&self, name: &str, wanted: &MessageType, mode: Mode) -> Result<()> {
         let header = &self.map.header;
-        let found = header.dtype.map(|dtype| MessageType { dtype, is_unique: header.is_unique });
-        if found == Some(wanted) {
+        if header.settings.mode != mode {
+            let text = format!(
+                "cannot open {name:?} as {}: it is {}",
+                kind_name(mode),
+                kind_name(header.settings.mode)
+            );
+            return Err(Error::new(ErrorKind::WrongKind, text).named(name));
+        }
+        let is_lone_array = header.dtype.is_some() && !header.is_unique;
+        let fits = header.type_hash == wanted.hash()
+            && header.settings == wanted.settings(header.settings);
+        if fits || wanted.takes_any_array() && is_lone_array {
             return Ok(());
         }
-        let found = found.map_or_else(|| "nothing known".to_owned(), |found| found.to_string());
-        let text = format!("cannot open channel {name:?} of {wanted}: it carries {found}");
+        let found = read_text(self.named.file(), header);
+        let text = format!(
+            "cannot open channel {name:?} of {}: it carries {found} (both programs must define the              messages alike)",
+            wanted.text
+        );
         Err(Error::new(ErrorKind::WrongType, text).named(name))
+    }
+
+    /// The error of using a channel as one of another kind, which its handles do not allow.
+    #[cold]
+    pub(super) fn not_this_kind(&self) -> Error {
+        let text = format!("channel {:?} is {}", self.name(), kind_name(self.settings().mode));
+        Error::new(ErrorKind::WrongKind, text).named(self.name())
+    }
+
+    /// Whether senders wait when there is no room.
+    #[inline]
+    pub(super) fn is_waiting_kind(&self) -> bool {
+        self.settings().when_full != WhenFull::Fail
+    }
+
+    #[inline]
+    pub(super) fn settings(&self) -> &Settings {
+        &self.map.header.settings
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -183,21 +209,21 @@ impl Core {
     }
 
     pub(crate) fn capacity(&self) -> usize {
-        self.map.table.ring.capacity()
+        self.map.table.capacity()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.map.table.ring.len()
+        self.map.table.len()
     }
 
-    fn members(&self, end: End) -> &Members {
+    pub(super) fn members(&self, end: End) -> &Members {
         match end {
             End::Sender => &self.map.table.control.senders,
             End::Receiver => &self.map.table.control.receivers,
         }
     }
 
-    fn signal(&self, end: End) -> &Signal {
+    pub(super) fn signal(&self, end: End) -> &Signal {
         match end {
             End::Sender => &self.map.table.control.not_full,
             End::Receiver => &self.map.table.control.not_empty,
@@ -231,10 +257,15 @@ impl Core {
             self.signal(End::Sender).notify_all();
             self.signal(End::Receiver).notify_all();
         }
+        #[cfg(feature = "async")]
+        if *handles == [0; 2] {
+            drop(handles);
+            super::asynchronous::let_go(self);
+        }
     }
 
     /// Whether both sides of a hand-over are this process's own.
-    fn check_ours(&self) -> Result<()> {
+    pub(super) fn check_ours(&self) -> Result<()> {
         if self.named.is_ours() && self.member.is_ours() {
             Ok(())
         } else {
@@ -242,141 +273,128 @@ impl Core {
         }
     }
 
-    fn corrupt(&self, why: crossdock_core::Corrupt) -> Error {
+    pub(super) fn corrupt(&self, why: crossdock_core::Corrupt) -> Error {
         Error::corrupt(format_args!("channel {:?}", self.name()), why).named(self.name())
     }
 
-    /// Sends a ticket if there is room. On success the hold behind a sole ticket has been passed on.
+    /// Sends a message if there is room, or makes room if the channel is made so. On success the holds behind
+    /// sole tickets have been passed on.
     #[inline]
-    pub(crate) fn try_send(&self, ticket: &Ticket, lease: &Arc<Lease>) -> Result<(), NotSent> {
+    pub(super) fn offer(&self, parcel: &Parcel<'_>) -> Result<(), NotSent> {
         self.check_ours().map_err(NotSent::Failed)?;
-        if self.members(End::Receiver).have_left() {
-            return Err(NotSent::Disconnected);
+        match &self.map.table.carrier {
+            Carrier::Queue(ring, _) => self.send_to_queue(ring, parcel),
+            Carrier::Broadcast(ring) => self.send_to_all(ring, parcel),
+            Carrier::Latest(ring) => self.send_as_newest(ring, parcel),
         }
-        let chunk = lease.chunk();
-        let me = self.member.me.party;
-        let ring = &self.map.table.ring;
-        let mut claim = match ring.claim(me) {
-            Ok(claim) => claim,
-            Err(Refused::Full(_)) => return Err(NotSent::Full),
-            Err(Refused::Corrupt(why)) => return Err(NotSent::Failed(self.corrupt(why))),
-        };
-        let (words, used) = ticket.to_words();
-        ring.arm(&mut claim, &words[..used]);
-        if ticket.is_sole {
-            if chunk.hand_over(me, self.map.party().party).is_ok() {
+    }
+
+    /// The error of sending an array of another type than the channel's, which only an untyped sender can try.
+    pub(super) fn check_types(&self, arrays: &[(Ticket, &Arc<Lease>)]) -> Result<()> {
+        let Some(dtype) = self.map.header.dtype else { return Ok(()) };
+        match arrays.iter().find(|(ticket, _)| ticket.dtype != dtype) {
+            None => Ok(()),
+            Some((ticket, _)) => {
+                let text = format!(
+                    "cannot send an array of {} into channel {:?}: it carries arrays of {dtype}",
+                    ticket.dtype,
+                    self.name()
+                );
+                Err(Error::new(ErrorKind::WrongType, text).named(self.name()))
+            }
+        }
+    }
+
+    /// Passes the holds behind a message that is about to be published to the channel. Those of sole tickets
+    /// are this process's no more.
+    #[inline]
+    pub(super) fn hand_over(&self, arrays: &[(Ticket, &Arc<Lease>)]) {
+        let (me, channel) = (self.member.me.party, self.map.party().party);
+        for (ticket, lease) in arrays {
+            if !ticket.is_sole {
+                lease.chunk().take(channel);
+            } else if lease.chunk().hand_over(me, channel).is_ok() {
                 lease.forget_hold();
             }
-        } else {
-            chunk.take(self.map.party().party);
         }
-        ring.publish(claim, &words[..used]);
-        self.map.table.control.not_empty.notify();
-        Ok(())
     }
 
-    /// Receives a ticket if there is one.
-    #[inline]
-    pub(crate) fn try_recv(&self) -> Result<Received, NotReceived> {
-        self.check_ours().map_err(NotReceived::Failed)?;
-        let ring = &self.map.table.ring;
-        loop {
-            let message = match ring.poll() {
-                Ok(Some(message)) => message,
-                Ok(None) if !self.members(End::Sender).have_left() => {
-                    return Err(NotReceived::Empty);
-                }
-                // The last sender may have sent just before it left.
-                Ok(None) if matches!(ring.poll(), Ok(None)) => {
-                    return Err(NotReceived::Disconnected);
-                }
-                Ok(None) => continue,
-                Err(why) => return Err(NotReceived::Failed(self.corrupt(why))),
-            };
-            match self.receive(&message) {
-                Ok(Some(received)) => return Ok(received),
-                Ok(None) => {}
-                Err(error) => return Err(NotReceived::Failed(error)),
+    /// Lets go of what the channel holds for a message that is in it no more. The hold behind a ticket that is
+    /// not sole stays until somebody needs the memory: another ticket may lead there.
+    #[cold]
+    pub(super) fn let_go(&self, words: &[u64]) {
+        for ticket in parcel::tickets(words, self.settings()).iter().filter(|ticket| ticket.is_sole)
+        {
+            self.let_go_of(ticket);
+        }
+    }
+
+    /// Lets go of what the channel holds for a sole ticket. If its arena cannot be opened now, that too stays
+    /// until somebody needs the memory.
+    pub(super) fn let_go_of(&self, ticket: &Ticket) {
+        if let Ok(arena) = self.member.arena(ticket.arena)
+            && let Ok(entry) = arena.entry(ticket.chunk)
+        {
+            entry.chunk.release(self.map.party().party);
+            if arena.table().control.is_orphan() {
+                self.member.clean_orphans();
             }
         }
     }
 
-    /// Takes one message; `None` when another receiver was faster.
+    /// Looks at what a message leads to, before it is taken.
     #[inline]
-    fn receive(&self, message: &Message) -> Result<Option<Received>> {
-        let ring = &self.map.table.ring;
-        let me = self.member.me.party;
-        let found = Ticket::from_words(&message.payload)
-            .map_err(|why| self.corrupt(why))
-            .and_then(|ticket| self.locate(&ticket).map(|region| (ticket, region)));
-        let (ticket, region) = match found {
-            Ok(found) => found,
-            // Another receiver has taken it, and its bytes may have been anything.
-            Err(_) if !ring.is_current(message) => return Ok(None),
-            Err(error) => {
-                // What can never be received must not block the queue; what may work later (no
-                // descriptor, no address space) stays in it.
-                if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Stale)
-                    && ring.take(message, me)
-                {
-                    self.finish(message);
-                }
-                return Err(error);
-            }
-        };
-        if !ring.take(message, me) {
-            return Ok(None);
-        }
-        let received = self.adopt(ticket, region);
-        self.finish(message);
-        received.map(Some)
+    pub(super) fn sight(&self, words: &[u64], inbox: &mut Inbox) -> Result<()> {
+        inbox.sight(words, self.settings(), |why| self.corrupt(why), |ticket| self.locate(ticket))
     }
 
-    /// Is done with a taken message, and wakes whom that may concern.
+    /// Makes the hold behind a ticket that was taken from the channel this process's own.
     #[inline]
-    fn finish(&self, message: &Message) {
-        let is_awaited = self.map.table.ring.finish(message);
-        self.map.table.control.not_full.notify();
-        if is_awaited {
-            self.map.table.control.not_empty.notify_all();
+    pub(super) fn adopt(&self, ticket: Ticket, region: Arc<Region>) -> Result<Received> {
+        if !ticket.is_sole {
+            return self.adopt_shared(ticket, region);
         }
+        let entry = region.map.entry(ticket.chunk)?;
+        entry
+            .chunk
+            .hand_over(self.map.party().party, self.member.me.party)
+            .map_err(|why| self.corrupt(why))?;
+        let lease = Arc::new(Lease::of_ticket(self.member, region, entry, &ticket, false));
+        self.check_generation(Received { ticket, lease })
     }
 
-    /// Makes the hold behind a taken ticket this process's own.
+    /// Takes hold of what a ticket leads to, beside the channel, which keeps its own hold.
     #[inline]
-    fn adopt(&self, ticket: Ticket, region: Arc<Region>) -> Result<Received> {
-        let lease = if ticket.is_sole {
-            let entry = region.map.entry(ticket.chunk)?;
-            entry
-                .chunk
-                .hand_over(self.map.party().party, self.member.me.party)
-                .map_err(|why| self.corrupt(why))?;
-            Arc::new(Lease::of_ticket(self.member, region, entry, &ticket, false))
-        } else {
-            self.member.adopt_shared(&ticket, &region)?
-        };
+    pub(super) fn adopt_shared(&self, ticket: Ticket, region: Arc<Region>) -> Result<Received> {
+        let lease = self.member.adopt_shared(&ticket, &region)?;
+        self.check_generation(Received { ticket, lease })
+    }
+
+    /// An error about a message, saying in which channel it was met.
+    #[cold]
+    pub(super) fn within(&self, error: Error) -> Error {
+        error.within(format_args!("channel {:?}", self.name())).named(self.name())
+    }
+
+    fn check_generation(&self, received: Received) -> Result<Received> {
         // The hold came first: whatever the generation is now, it stays.
-        if lease.chunk().generation() != ticket.generation {
-            let text = format!("a message in channel {:?} leads to reused memory", self.name());
-            return Err(Error::new(ErrorKind::Stale, text).named(self.name()));
+        if received.lease.chunk().generation() == received.ticket.generation {
+            return Ok(received);
         }
-        Ok(Received { ticket, lease })
+        let text = format!("a message in channel {:?} leads to reused memory", self.name());
+        Err(Error::new(ErrorKind::Stale, text).named(self.name()))
     }
 
     /// The region of a ticket, mapped and long enough for it.
     #[inline]
     fn locate(&self, ticket: &Ticket) -> Result<Arc<Region>> {
-        if ticket.dtype != self.message.dtype || ticket.is_unique != self.message.is_unique {
-            return Err(self.corrupt(crossdock_core::Corrupt("a message of another type")));
-        }
         let region = match self.recent.region(ticket.arena, ticket.region) {
             Some(region) => region,
             None => {
                 let region = self
                     .member
                     .region(ticket.arena, ticket.region)
-                    .map_err(|error| error.within(format_args!("channel {:?}", self.name())))
-                    .map_err(|error| error.named(self.name()))?;
+                    .map_err(|error| self.within(error))?;
                 self.recent.remember(&region);
                 region
             }
@@ -400,7 +418,7 @@ impl Core {
         deadline: Option<Deadline>,
         mut attempt: impl FnMut() -> Option<R>,
     ) -> Option<R> {
-        let spins = if allowed_cpus() > 1 { SPINS_MAX } else { 1 };
+        let spins = if online_cpus() > 1 { SPINS_MAX } else { 1 };
         loop {
             for _ in 0..spins {
                 if let Some(answer) = attempt() {
@@ -409,7 +427,7 @@ impl Core {
                 std::hint::spin_loop();
             }
             let key = self.signal(end).announce();
-            self.map.table.ring.settle();
+            self.map.table.settle();
             if let Some(answer) = attempt() {
                 return Some(answer);
             }
@@ -433,7 +451,7 @@ impl Core {
     }
 
     /// Looks for the dead if the last look in this process is a slice ago.
-    fn look_for_dead_now_and_then(&self) {
+    pub(crate) fn look_for_dead_now_and_then(&self) {
         let now = now_ns();
         let before = self.looked_ns.load(Ordering::Relaxed);
         if u128::from(now.saturating_sub(before)) >= SLICE.as_nanos() {
@@ -442,24 +460,39 @@ impl Core {
         }
     }
 
-    /// Reaps the members, and the party that is in the way, if they have died.
+    /// Reaps the members, and the parties that are in the way, if they have died.
     #[cold]
     fn look_for_dead(&self) {
-        let table = &self.map.table;
-        let receiving = match table.ring.next() {
-            Ok(Next::Pending(party)) => Some(party),
-            _ => None,
-        };
-        let sending = match table.ring.in_the_way() {
-            Some(Refused::Full(party)) => party,
-            _ => None,
-        };
-        let members = table.control.senders.iter().chain(table.control.receivers.iter());
-        let parties: Vec<Party> = members.chain(receiving).chain(sending).collect();
+        let control = self.map.table.control;
+        let mut parties: Vec<Party> =
+            control.senders.iter().chain(control.receivers.iter()).collect();
+        self.map.table.for_each_in_the_way(|party| parties.push(party));
         for party in parties {
             if self.member.is_dead(party) {
                 self.member.reap(party);
             }
         }
+    }
+}
+
+/// The header of a new channel.
+fn header(capacity: usize, settings: Settings, message: &MessageType) -> Header {
+    let text_bytes = message.file_text().len() as u64;
+    let data_offset = (TEXT_OFFSET + text_bytes).next_multiple_of(ALIGNMENT as u64);
+    let mut header = Header::new(Kind::Channel, channel_bytes(capacity, &settings), data_offset);
+    header.capacity = capacity as u64;
+    header.settings = settings;
+    header.dtype = message.dtype;
+    header.is_unique = message.is_unique;
+    header.type_hash = message.hash();
+    header.text_bytes = text_bytes;
+    header
+}
+
+fn kind_name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Queue => "a queue (crossdock::channel)",
+        Mode::Broadcast => "a broadcast (crossdock::channel::broadcast)",
+        Mode::Latest => "a latest-value cell (crossdock::channel::latest)",
     }
 }

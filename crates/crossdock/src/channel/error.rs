@@ -7,6 +7,8 @@ use std::fmt;
 #[derive(PartialEq)]
 #[non_exhaustive]
 pub enum SendError<M> {
+    /// The queue has no room, and the channel is made [not to wait](super::WhenFull::Fail).
+    Full(M),
     /// Every receiver has gone.
     Disconnected(M),
     /// Something else is wrong with the message or the channel.
@@ -29,7 +31,8 @@ pub enum TrySendError<M> {
 #[derive(PartialEq)]
 #[non_exhaustive]
 pub enum SendTimeoutError<M> {
-    /// The queue had no room until the time was over.
+    /// The queue had no room until the time was over, or has none and the channel is made
+    /// [not to wait](super::WhenFull::Fail).
     Timeout(M),
     /// Every receiver has gone.
     Disconnected(M),
@@ -128,7 +131,10 @@ macro_rules! send_error {
     };
 }
 
-send_error!(SendError { Disconnected => Disconnected, NO_RECEIVERS; });
+send_error!(SendError {
+    Full => Full, FULL;
+    Disconnected => Disconnected, NO_RECEIVERS;
+});
 send_error!(TrySendError {
     Full => Full, FULL;
     Disconnected => Disconnected, NO_RECEIVERS;

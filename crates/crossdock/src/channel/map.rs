@@ -1,5 +1,6 @@
 //! A channel's file, mapped.
 
+use super::parcel::tickets;
 use crate::error::{Error, Result};
 use crate::named::read_header;
 use crate::namespace::Namespace;
@@ -7,6 +8,7 @@ use crate::parties::static_memory;
 use crossdock_core::header::{Header, Kind};
 use crossdock_core::layout::ChannelTable;
 use crossdock_core::party::PartyId;
+use crossdock_core::ticket::Ticket;
 use crossdock_sys::file;
 use crossdock_sys::map::{Access, Mapping};
 use std::fs::File;
@@ -46,8 +48,15 @@ impl ChannelMap {
         let map = Mapping::new(file, bytes, Access::ReadWrite)
             .map_err(|error| Error::os(format_args!("cannot map channel {name:?}"), error))?;
         let memory = static_memory(&map, bytes)?;
-        let table = ChannelTable::new(memory, header.capacity as usize).map_err(damaged)?;
+        let (offset, capacity) = (header.data_offset as usize, header.capacity as usize);
+        let table =
+            ChannelTable::new(memory, offset, capacity, &header.settings).map_err(damaged)?;
         Ok(Self { header, table, party, _map: map })
+    }
+
+    /// Whether the channel has, or is about to have, or may have a ticket that `is_wanted` recognises.
+    pub(crate) fn has_ticket(&self, mut is_wanted: impl FnMut(&Ticket) -> bool) -> bool {
+        self.table.any(|words| tickets(words, &self.header.settings).iter().any(&mut is_wanted))
     }
 
     /// The channel's own party.

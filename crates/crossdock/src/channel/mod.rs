@@ -11,18 +11,36 @@
 //!   receiver drops it. A receiver that is killed frees what it held.
 //! * The name goes with the last user.
 
+#[cfg(feature = "async")]
+pub(crate) mod asynchronous;
+pub mod broadcast;
 pub(crate) mod core;
+mod delivery;
+mod ends;
 mod error;
+pub mod latest;
 pub(crate) mod map;
 mod message;
+mod options;
+pub(crate) mod parcel;
+mod queue;
+mod ready;
 mod receiver;
 mod recent;
 mod sender;
+mod sending;
 
+#[cfg(feature = "async")]
+pub use asynchronous::{RecvFuture, SendFuture};
+pub use crossdock_core::settings::WhenFull;
+pub use delivery::{DeadLetters, Delivery};
 pub use error::{
     RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
 };
-pub use message::Message;
+pub use message::{ArrayMessage, Message, Record, SharedMessage};
+pub use options::ChannelOptions;
+pub(crate) use ready::sealed::Waiting;
+pub use ready::{ReceivingEnd, SendingEnd};
 pub use receiver::{Iter, Receiver};
 pub use sender::Sender;
 
@@ -46,5 +64,16 @@ fn open_within<T>(name: &str, timeout: Duration, open: impl Fn() -> Result<T>) -
             return Err(Error::new(ErrorKind::TimedOut, text).named(name));
         }
         std::thread::sleep(LOOK);
+    }
+}
+
+/// The error of a wait that had no end.
+fn without_end(error: RecvTimeoutError) -> RecvError {
+    match error {
+        RecvTimeoutError::Disconnected => RecvError::Disconnected,
+        RecvTimeoutError::Failed(error) => RecvError::Failed(error),
+        RecvTimeoutError::Timeout => {
+            RecvError::Failed(Error::new(ErrorKind::TimedOut, "a wait without end has ended"))
+        }
     }
 }

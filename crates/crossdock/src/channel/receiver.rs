@@ -1,10 +1,15 @@
 //! The receiving end.
 
 use super::core::{Core, End, NotReceived};
+use super::delivery::{DeadLetters, Delivery};
 use super::error::{RecvError, RecvTimeoutError, TryRecvError};
-use super::message::Message;
-use super::open_within;
-use crate::error::{Error, ErrorKind, Result};
+use super::message::{Message, MessageType};
+use super::options::ChannelOptions;
+use super::parcel::Inbox;
+use super::queue::Unsettled;
+use super::{open_within, without_end};
+use crate::error::{ErrorKind, Result};
+use crossdock_core::settings::Mode;
 use crossdock_sys::clock::Deadline;
 use std::fmt;
 use std::marker::PhantomData;
@@ -31,12 +36,12 @@ use std::time::Duration;
 /// # Ok::<(), crossdock::Error>(())
 /// ```
 pub struct Receiver<M: Message> {
-    core: Arc<Core>,
+    pub(super) core: Arc<Core>,
     messages: PhantomData<fn() -> M>,
 }
 
 impl<M: Message> Receiver<M> {
-    fn new(core: Arc<Core>) -> Self {
+    pub(super) fn new(core: Arc<Core>) -> Self {
         core.join(End::Receiver);
         Self { core, messages: PhantomData }
     }
@@ -47,7 +52,7 @@ impl<M: Message> Receiver<M> {
     ///
     /// As [`Sender::create`](super::Sender::create).
     pub fn create(name: &str, capacity: usize) -> Result<Self> {
-        Core::create(name, capacity, M::message_type()).map(Self::new)
+        ChannelOptions::new(capacity).create_receiver(name)
     }
 
     /// Opens a channel that somebody has made, with the same message type.
@@ -56,7 +61,7 @@ impl<M: Message> Receiver<M> {
     ///
     /// `NotFound`, `WrongKind`, `WrongType`, `WrongVersion`, `Corrupt`.
     pub fn open(name: &str) -> Result<Self> {
-        Core::open(name, M::message_type()).map(Self::new)
+        Core::open(name, Mode::Queue, &MessageType::of::<M>()).map(Self::new)
     }
 
     /// As [`open`](Self::open), but waits for somebody to make the channel.
@@ -92,15 +97,7 @@ impl<M: Message> Receiver<M> {
     ///
     /// [`RecvError::Disconnected`] when the queue is empty and every sender has gone or died.
     pub fn recv(&self) -> Result<M, RecvError> {
-        match self.recv_until(None) {
-            Ok(message) => Ok(message),
-            Err(RecvTimeoutError::Disconnected) => Err(RecvError::Disconnected),
-            Err(RecvTimeoutError::Failed(error)) => Err(RecvError::Failed(error)),
-            Err(RecvTimeoutError::Timeout) => {
-                let error = Error::new(ErrorKind::TimedOut, "a wait without end has ended");
-                Err(RecvError::Failed(error))
-            }
-        }
+        self.recv_until(None).map_err(without_end)
     }
 
     /// Receives a message if there is one.
@@ -109,15 +106,9 @@ impl<M: Message> Receiver<M> {
     ///
     /// [`TryRecvError`].
     pub fn try_recv(&self) -> Result<M, TryRecvError> {
-        match self.core.try_recv() {
-            Ok(received) => M::from_received(received).map_err(TryRecvError::Failed),
-            Err(NotReceived::Empty) => {
-                self.core.note_fruitless_poll();
-                Err(TryRecvError::Empty)
-            }
-            Err(NotReceived::Disconnected) => Err(TryRecvError::Disconnected),
-            Err(NotReceived::Failed(error)) => Err(TryRecvError::Failed(error)),
-        }
+        let mut inbox = Inbox::default();
+        let unsettled = self.try_take(&mut inbox)?;
+        self.finish(&mut inbox, unsettled).map_err(TryRecvError::Failed)
     }
 
     /// Receives a message; waits at most `timeout` while the queue is empty.
@@ -129,17 +120,152 @@ impl<M: Message> Receiver<M> {
         self.recv_until(Some(Deadline::after(timeout)))
     }
 
+    #[inline]
     fn recv_until(&self, deadline: Option<Deadline>) -> Result<M, RecvTimeoutError> {
-        let attempt = || match self.core.try_recv() {
+        let mut inbox = Inbox::default();
+        let unsettled = self.take_until(&mut inbox, deadline)?;
+        self.finish(&mut inbox, unsettled).map_err(RecvTimeoutError::Failed)
+    }
+
+    /// A received message, acknowledged if that is to be done.
+    #[inline]
+    fn finish(&self, inbox: &mut Inbox, unsettled: Option<Box<Unsettled>>) -> Result<M> {
+        let message = M::unpack(inbox);
+        if let Some(unsettled) = unsettled {
+            self.core.settle(*unsettled, true);
+        }
+        message.map_err(|error| self.core.within(error))
+    }
+
+    fn try_take(&self, inbox: &mut Inbox) -> Result<Option<Box<Unsettled>>, TryRecvError> {
+        match self.core.try_recv(inbox) {
+            Ok(unsettled) => Ok(unsettled),
+            Err(NotReceived::Empty) => {
+                self.core.note_fruitless_poll();
+                Err(TryRecvError::Empty)
+            }
+            Err(NotReceived::Disconnected) => Err(TryRecvError::Disconnected),
+            Err(NotReceived::Failed(error)) => Err(TryRecvError::Failed(error)),
+        }
+    }
+
+    #[inline]
+    fn take_until(
+        &self,
+        inbox: &mut Inbox,
+        deadline: Option<Deadline>,
+    ) -> Result<Option<Box<Unsettled>>, RecvTimeoutError> {
+        let attempt = || match self.core.try_recv(inbox) {
             Err(NotReceived::Empty) => None,
             other => Some(other),
         };
         match self.core.wait_for(End::Receiver, deadline, attempt) {
-            Some(Ok(received)) => M::from_received(received).map_err(RecvTimeoutError::Failed),
+            Some(Ok(unsettled)) => Ok(unsettled),
             Some(Err(NotReceived::Disconnected)) => Err(RecvTimeoutError::Disconnected),
             Some(Err(NotReceived::Failed(error))) => Err(RecvTimeoutError::Failed(error)),
             Some(Err(NotReceived::Empty)) | None => Err(RecvTimeoutError::Timeout),
         }
+    }
+
+    /// Receives a message, waits while there is none, and then as many more as there are, `max` in all.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv), if there was not a single one.
+    pub fn recv_many(&self, max: usize) -> Result<Vec<M>, RecvError> {
+        let mut messages = Vec::new();
+        if max == 0 {
+            return Ok(messages);
+        }
+        messages.push(self.recv()?);
+        while messages.len() < max {
+            match self.try_recv() {
+                Ok(message) => messages.push(message),
+                // The next call says it.
+                Err(_) => break,
+            }
+        }
+        Ok(messages)
+    }
+
+    /// Receives a message that is to be acknowledged; waits while the queue is empty. Only for a channel made with
+    /// [`ChannelOptions::redeliver`].
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv), and `Unsupported`.
+    pub fn deliver(&self) -> Result<Delivery<M>, RecvError> {
+        self.deliver_until(None).map_err(without_end)
+    }
+
+    /// As [`deliver`](Self::deliver), but does not wait.
+    ///
+    /// # Errors
+    ///
+    /// [`TryRecvError`].
+    pub fn try_deliver(&self) -> Result<Delivery<M>, TryRecvError> {
+        self.check_acknowledged().map_err(TryRecvError::Failed)?;
+        let mut inbox = Inbox::default();
+        let unsettled = self.try_take(&mut inbox)?;
+        self.delivery(&mut inbox, unsettled).map_err(TryRecvError::Failed)
+    }
+
+    /// As [`deliver`](Self::deliver), but waits at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvTimeoutError`].
+    pub fn deliver_timeout(&self, timeout: Duration) -> Result<Delivery<M>, RecvTimeoutError> {
+        self.deliver_until(Some(Deadline::after(timeout)))
+    }
+
+    fn deliver_until(&self, deadline: Option<Deadline>) -> Result<Delivery<M>, RecvTimeoutError> {
+        self.check_acknowledged().map_err(RecvTimeoutError::Failed)?;
+        let mut inbox = Inbox::default();
+        let unsettled = self.take_until(&mut inbox, deadline)?;
+        self.delivery(&mut inbox, unsettled).map_err(RecvTimeoutError::Failed)
+    }
+
+    fn check_acknowledged(&self) -> Result<()> {
+        if self.core.is_acknowledged() { Ok(()) } else { Err(self.core.not_acknowledged()) }
+    }
+
+    fn delivery(
+        &self,
+        inbox: &mut Inbox,
+        unsettled: Option<Box<Unsettled>>,
+    ) -> Result<Delivery<M>> {
+        let unsettled = unsettled.ok_or_else(|| self.core.not_acknowledged())?;
+        match M::unpack(inbox) {
+            Ok(message) => Ok(Delivery::new(&self.core, message, unsettled)),
+            Err(error) => {
+                // It never can be received, so it is not to come again.
+                self.core.settle(*unsettled, true);
+                Err(self.core.within(error))
+            }
+        }
+    }
+
+    /// The dead letters: messages that were delivered as often as the channel allows and never acknowledged. Each
+    /// stays one until it is [acknowledged](Delivery::acknowledge).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use crossdock::channel::{ChannelOptions, Receiver};
+    ///
+    /// let jobs = ChannelOptions::new(16).redeliver(1).create_sender::<u64>("letters-docs")?;
+    /// jobs.send(13)?;
+    /// let worker = Receiver::<u64>::open("letters-docs")?;
+    /// drop(worker.deliver()?); // its only delivery
+    ///
+    /// let letter = worker.dead_letters().next().unwrap()?;
+    /// assert_eq!(letter.acknowledge(), 13);
+    /// # Ok::<(), crossdock::Error>(())
+    /// ```
+    #[must_use = "iterators are lazy"]
+    pub fn dead_letters(&self) -> DeadLetters<'_, M> {
+        DeadLetters { core: &self.core, messages: PhantomData }
     }
 
     /// Receives until every sender has gone.
@@ -167,6 +293,12 @@ impl<M: Message> Receiver<M> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether the queue has no room, at about this moment.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.len() == self.capacity()
     }
 
     /// Whether there has been a sender and none is left. The death of one may be noticed some
@@ -205,7 +337,7 @@ impl<M: Message> fmt::Debug for Receiver<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Receiver")
             .field("name", &self.name())
-            .field("messages", &format_args!("{}", M::message_type()))
+            .field("messages", &format_args!("{}", MessageType::of::<M>().text))
             .field("len", &self.len())
             .field("capacity", &self.capacity())
             .finish()

@@ -1,11 +1,13 @@
 //! The sending end.
 
-use super::core::{Core, End, NotSent};
+use super::core::{Core, End};
 use super::error::{SendError, SendTimeoutError, TrySendError};
-use super::message::Message;
-use super::open_within;
+use super::message::{ArrayMessage, Message, MessageType};
+use super::options::ChannelOptions;
+use super::{open_within, sending};
 use crate::array::{ArrayMut, IntoShape};
 use crate::error::{Error, ErrorKind, Result};
+use crossdock_core::settings::Mode;
 use crossdock_sys::clock::Deadline;
 use std::fmt;
 use std::marker::PhantomData;
@@ -32,12 +34,12 @@ use std::time::Duration;
 /// # Ok::<(), crossdock::Error>(())
 /// ```
 pub struct Sender<M: Message> {
-    core: Arc<Core>,
+    pub(super) core: Arc<Core>,
     messages: PhantomData<fn(M)>,
 }
 
 impl<M: Message> Sender<M> {
-    fn new(core: Arc<Core>) -> Self {
+    pub(super) fn new(core: Arc<Core>) -> Self {
         core.join(End::Sender);
         Self { core, messages: PhantomData }
     }
@@ -49,7 +51,7 @@ impl<M: Message> Sender<M> {
     /// `AlreadyExists`, `InvalidName`, `InvalidArgument` for a capacity of 0 or above 2^20,
     /// `TooManyPeers`, `NoSpace`.
     pub fn create(name: &str, capacity: usize) -> Result<Self> {
-        Core::create(name, capacity, M::message_type()).map(Self::new)
+        ChannelOptions::new(capacity).create_sender(name)
     }
 
     /// Opens a channel that somebody has made, with the same message type.
@@ -58,7 +60,7 @@ impl<M: Message> Sender<M> {
     ///
     /// `NotFound`, `WrongKind`, `WrongType`, `WrongVersion`, `Corrupt`.
     pub fn open(name: &str) -> Result<Self> {
-        Core::open(name, M::message_type()).map(Self::new)
+        Core::open(name, Mode::Queue, &MessageType::of::<M>()).map(Self::new)
     }
 
     /// As [`open`](Self::open), but waits for somebody to make the channel.
@@ -88,31 +90,13 @@ impl<M: Message> Sender<M> {
         }
     }
 
-    /// An array to fill and send, of memory that receivers can map. What is in it is unspecified:
-    /// whatever the last array there held.
-    ///
-    /// # Errors
-    ///
-    /// As [`ArrayMut::uninit`].
-    pub fn loan(&self, shape: impl IntoShape) -> Result<ArrayMut<M::Element>> {
-        ArrayMut::uninit(shape)
-    }
-
     /// Sends a message; waits while the queue is full.
     ///
     /// # Errors
     ///
     /// [`SendError`] gives the message back.
     pub fn send(&self, message: M) -> Result<(), SendError<M>> {
-        match self.send_until(message, None) {
-            Ok(()) => Ok(()),
-            Err(SendTimeoutError::Disconnected(message)) => Err(SendError::Disconnected(message)),
-            Err(SendTimeoutError::Failed(message, error)) => Err(SendError::Failed(message, error)),
-            Err(SendTimeoutError::Timeout(message)) => {
-                let error = Error::new(ErrorKind::TimedOut, "a wait without end has ended");
-                Err(SendError::Failed(message, error))
-            }
-        }
+        sending::send(&self.core, message)
     }
 
     /// Sends a message if the queue has room.
@@ -121,20 +105,7 @@ impl<M: Message> Sender<M> {
     ///
     /// [`TrySendError`] gives the message back.
     pub fn try_send(&self, message: M) -> Result<(), TrySendError<M>> {
-        let raw = message.into_raw();
-        let outcome = raw.ticket::<M::Element>(M::message_type().is_unique).map_or_else(
-            |error| Err(NotSent::Failed(error)),
-            |(ticket, lease)| self.core.try_send(&ticket, lease),
-        );
-        match outcome {
-            Ok(()) => Ok(()),
-            Err(NotSent::Full) => {
-                self.core.note_fruitless_poll();
-                Err(TrySendError::Full(M::from_raw(raw)))
-            }
-            Err(NotSent::Disconnected) => Err(TrySendError::Disconnected(M::from_raw(raw))),
-            Err(NotSent::Failed(error)) => Err(TrySendError::Failed(M::from_raw(raw), error)),
-        }
+        sending::try_send(&self.core, message)
     }
 
     /// Sends a message; waits at most `timeout` while the queue is full.
@@ -143,33 +114,16 @@ impl<M: Message> Sender<M> {
     ///
     /// [`SendTimeoutError`] gives the message back.
     pub fn send_timeout(&self, message: M, timeout: Duration) -> Result<(), SendTimeoutError<M>> {
-        self.send_until(message, Some(Deadline::after(timeout)))
+        sending::send_until(&self.core, message, Some(Deadline::after(timeout)))
     }
 
-    fn send_until(
-        &self,
-        message: M,
-        deadline: Option<Deadline>,
-    ) -> Result<(), SendTimeoutError<M>> {
-        let raw = message.into_raw();
-        let (ticket, lease) = match raw.ticket::<M::Element>(M::message_type().is_unique) {
-            Ok(found) => found,
-            Err(error) => return Err(SendTimeoutError::Failed(M::from_raw(raw), error)),
-        };
-        let attempt = || match self.core.try_send(&ticket, lease) {
-            Err(NotSent::Full) => None,
-            other => Some(other),
-        };
-        match self.core.wait_for(End::Sender, deadline, attempt) {
-            Some(Ok(())) => Ok(()),
-            Some(Err(NotSent::Disconnected)) => {
-                Err(SendTimeoutError::Disconnected(M::from_raw(raw)))
-            }
-            Some(Err(NotSent::Failed(error))) => {
-                Err(SendTimeoutError::Failed(M::from_raw(raw), error))
-            }
-            Some(Err(NotSent::Full)) | None => Err(SendTimeoutError::Timeout(M::from_raw(raw))),
-        }
+    /// Sends messages one after the other, as [`send`](Self::send) does.
+    ///
+    /// # Errors
+    ///
+    /// Those that were not sent, and why.
+    pub fn send_many(&self, messages: impl IntoIterator<Item = M>) -> Result<(), (Vec<M>, Error)> {
+        sending::send_many(&self.core, messages.into_iter().collect())
     }
 
     /// Messages that the queue has room for.
@@ -216,6 +170,18 @@ impl<M: Message> Sender<M> {
     }
 }
 
+impl<M: ArrayMessage> Sender<M> {
+    /// An array to fill and send, of memory that receivers can map. What is in it is unspecified:
+    /// whatever the last array there held.
+    ///
+    /// # Errors
+    ///
+    /// As [`ArrayMut::uninit`].
+    pub fn loan(&self, shape: impl IntoShape) -> Result<ArrayMut<M::Element>> {
+        ArrayMut::uninit(shape)
+    }
+}
+
 impl<M: Message> Clone for Sender<M> {
     fn clone(&self) -> Self {
         Self::new(Arc::clone(&self.core))
@@ -232,7 +198,7 @@ impl<M: Message> fmt::Debug for Sender<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sender")
             .field("name", &self.name())
-            .field("messages", &format_args!("{}", M::message_type()))
+            .field("messages", &format_args!("{}", MessageType::of::<M>().text))
             .field("len", &self.len())
             .field("capacity", &self.capacity())
             .finish()

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::member::Member;
-use crate::named::{Draft, Named, Share};
+use crate::named::{Draft, Named, Share, read_text};
 use crate::namespace::{check_name, retry};
 use crossdock_core::header::{HEADER_BYTES, Header, Kind, TEXT_BYTES_MAX, VALUE_ALIGNMENT};
 use crossdock_core::shm_safe::TypeLayout;
@@ -150,15 +150,6 @@ fn text(wanted: &Wanted) -> &str {
 
 fn write_text(file: &File, wanted: &Wanted) -> std::io::Result<()> {
     file.write_all_at(text(wanted).as_bytes(), HEADER_BYTES as u64)
-}
-
-/// The type that a file says it holds.
-pub(crate) fn read_text(file: &File, header: &Header) -> String {
-    let mut bytes = vec![0; (header.text_bytes as usize).min(TEXT_BYTES_MAX)];
-    match file.read_exact_at(&mut bytes, HEADER_BYTES as u64) {
-        Ok(()) => String::from_utf8_lossy(&bytes).into_owned(),
-        Err(error) => format!("an unreadable type ({error})"),
-    }
 }
 
 fn map(file: &File, header: &Header, name: &str) -> Result<Mapping> {

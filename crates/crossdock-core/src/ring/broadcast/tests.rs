@@ -1,0 +1,249 @@
+use super::*;
+
+struct Memory {
+    tail: Cursor,
+    readers: Readers,
+    slots: Vec<Slot>,
+}
+
+impl Memory {
+    fn new(capacity: usize) -> Self {
+        let slots = (0..capacity).map(|_| Slot::new()).collect();
+        Self { tail: Cursor::new(), readers: Readers::new(), slots }
+    }
+
+    fn ring(&self) -> Broadcast<'_> {
+        Broadcast::new(&self.tail, &self.readers, &self.slots, &[]).unwrap()
+    }
+}
+
+fn party(index: usize) -> Party {
+    Party::new(index).unwrap()
+}
+
+/// Sends, and says which messages ended without having been seen by all.
+fn send(ring: &Broadcast<'_>, value: u64, is_dropping: bool) -> Result<Vec<u64>, Refused> {
+    let mut done = Vec::new();
+    let mut claim = ring.claim(party(0), is_dropping, &mut |words| done.push(words[0]))?;
+    ring.arm(&mut claim, &[value, !value]);
+    if ring.publish(claim, &[value, !value]) {
+        done.push(value);
+    }
+    Ok(done)
+}
+
+/// Receives, and says whether it was the last to see the message.
+fn receive(ring: &Broadcast<'_>, reader: &mut Subscription) -> Option<(u64, bool)> {
+    loop {
+        let message = ring.poll(reader).unwrap()?;
+        if let Taken::Mine { is_last } = ring.take(reader, &message) {
+            assert_eq!(message.first[1], !message.first[0]);
+            return Some((message.first[0], is_last));
+        }
+    }
+}
+
+#[test]
+fn every_reader_sees_every_message_in_order_and_the_last_one_ends_it() {
+    for capacity in [1, 2, 5] {
+        let memory = Memory::new(capacity);
+        let ring = memory.ring();
+        let mut readers: Vec<_> = (1..=3).map(|p| ring.subscribe(party(p)).unwrap()).collect();
+        for round in 0..20 {
+            let values: Vec<_> = (0..capacity as u64).map(|i| round * 10 + i).collect();
+            for value in &values {
+                assert_eq!(send(&ring, *value, false), Ok(vec![]));
+            }
+            assert_eq!(send(&ring, 99, false), Err(Refused::Full(None)));
+            for (place, reader) in readers.iter_mut().enumerate() {
+                for value in &values {
+                    assert_eq!(receive(&ring, reader), Some((*value, place == 2)));
+                }
+                assert_eq!(receive(&ring, reader), None);
+            }
+            assert!(ring.is_empty());
+        }
+        assert!(readers.iter_mut().all(|reader| reader.take_lost() == 0));
+    }
+}
+
+#[test]
+fn a_message_for_nobody_ends_at_once() {
+    let memory = Memory::new(2);
+    let ring = memory.ring();
+    for value in 0..10 {
+        assert_eq!(send(&ring, value, false), Ok(vec![value]));
+    }
+    let mut late = ring.subscribe(party(1)).unwrap();
+    assert_eq!(receive(&ring, &mut late), None, "what was sent before is not for it");
+    assert_eq!(send(&ring, 10, false), Ok(vec![]));
+    assert_eq!(receive(&ring, &mut late), Some((10, true)));
+    assert_eq!(late.take_lost(), 0);
+}
+
+#[test]
+fn dropping_the_oldest_is_counted_for_each_reader_and_never_seen() {
+    let memory = Memory::new(3);
+    let ring = memory.ring();
+    let mut slow = ring.subscribe(party(1)).unwrap();
+    let mut fast = ring.subscribe(party(2)).unwrap();
+    for value in 0..10 {
+        let dropped = send(&ring, value, true).unwrap();
+        let expected = if value < 3 { vec![] } else { vec![value - 3] };
+        assert_eq!(dropped, expected, "the slow reader had yet to see it");
+        assert_eq!(receive(&ring, &mut fast), Some((value, false)));
+    }
+    let lags: Vec<_> = ring.readers().map(|reader| reader.lag).collect();
+    assert_eq!(lags, [3, 0]);
+    for value in 7..10 {
+        assert_eq!(receive(&ring, &mut slow), Some((value, true)));
+    }
+    assert_eq!((slow.take_lost(), slow.take_lost(), fast.take_lost()), (7, 0, 0));
+    assert_eq!(ring.readers().map(|reader| reader.lost).collect::<Vec<_>>(), [7, 0]);
+}
+
+#[test]
+fn a_message_that_is_dropped_while_it_is_looked_at_is_lost_and_not_torn() {
+    let memory = Memory::new(1);
+    let ring = memory.ring();
+    let mut reader = ring.subscribe(party(1)).unwrap();
+    send(&ring, 1, true).unwrap();
+    let message = ring.poll(&mut reader).unwrap().unwrap();
+    assert!(ring.is_current(&reader, &message));
+    assert_eq!(send(&ring, 2, true), Ok(vec![1]));
+    assert!(!ring.is_current(&reader, &message));
+    assert_eq!(ring.take(&mut reader, &message), Taken::Lost);
+    // Its bit for the new message has gone with that: such a reader has lost both.
+    assert_eq!(receive(&ring, &mut reader), None);
+    assert_eq!(reader.take_lost(), 2);
+    assert_eq!(send(&ring, 3, true), Ok(vec![]));
+    assert_eq!(receive(&ring, &mut reader), Some((3, true)));
+}
+
+#[test]
+fn who_leaves_or_dies_holds_nobody_up() {
+    for is_dead in [false, true] {
+        let memory = Memory::new(2);
+        let ring = memory.ring();
+        let mut stays = ring.subscribe(party(1)).unwrap();
+        let leaves = ring.subscribe(party(2)).unwrap();
+        send(&ring, 1, false).unwrap();
+        send(&ring, 2, false).unwrap();
+        assert_eq!(receive(&ring, &mut stays), Some((1, false)));
+        let mut done = Vec::new();
+        if is_dead {
+            assert!(ring.reap(party(2), &mut |words| done.push(words[0])));
+            assert!(!ring.reap(party(2), &mut |_| panic!("nothing is left to reap")));
+        } else {
+            ring.unsubscribe(&leaves, &mut |words| done.push(words[0]));
+        }
+        assert_eq!(done, [1], "the other has yet to see 2");
+        assert_eq!(receive(&ring, &mut stays), Some((2, true)));
+        for value in 3..10 {
+            assert_eq!(send(&ring, value, false), Ok(vec![]));
+            assert_eq!(receive(&ring, &mut stays), Some((value, true)));
+        }
+        assert_eq!(ring.readers().count(), 1);
+    }
+}
+
+#[test]
+fn a_dead_sender_leaves_a_hole_or_a_message() {
+    for is_armed in [false, true] {
+        let memory = Memory::new(2);
+        let ring = memory.ring();
+        let mut reader = ring.subscribe(party(1)).unwrap();
+        let mut claim = ring.claim(party(3), false, &mut |_| {}).unwrap();
+        if is_armed {
+            ring.arm(&mut claim, &[9, !9]);
+        }
+        assert_eq!(send(&ring, 1, false), Ok(vec![]));
+        assert_eq!(receive(&ring, &mut reader), None);
+        assert_eq!(ring.senders_at_work().collect::<Vec<_>>(), [party(3)]);
+        assert_eq!(ring.any(|words| words[0] == 9), is_armed);
+        assert!(ring.reap(party(3), &mut |_| panic!("it was never sent")));
+        assert!(!ring.any(|words| words[0] == 9));
+        for value in 1..10 {
+            assert_eq!(receive(&ring, &mut reader), Some((value, true)));
+            assert_eq!(send(&ring, value + 1, false), Ok(vec![]));
+        }
+    }
+}
+
+#[test]
+fn there_is_a_last_reader_and_rows_are_used_again() {
+    let memory = Memory::new(1);
+    let ring = memory.ring();
+    let readers: Vec<_> =
+        (0..READERS_MAX).map(|index| ring.subscribe(party(index)).unwrap()).collect();
+    assert!(ring.subscribe(party(0)).is_none());
+    ring.unsubscribe(&readers[5], &mut |_| {});
+    assert!(ring.subscribe(party(200)).is_some());
+    assert!(ring.readers().any(|reader| reader.party == party(200)));
+}
+
+#[test]
+fn wild_words_are_an_error_and_never_a_panic() {
+    for wild in [u64::MAX, 1 << 63, INDEX_MASK, 0x00ff_ffff] {
+        let memory = Memory::new(2);
+        let ring = memory.ring();
+        let mut reader = ring.subscribe(party(1)).unwrap();
+        memory.tail.position.store(wild, Relaxed);
+        assert!(matches!(ring.claim(party(0), true, &mut |_| {}), Err(Refused::Corrupt(_))));
+        let _ = ring.poll(&mut reader);
+        memory.slots[0].message.word.store(wild, Relaxed);
+        memory.slots[0].take.word.store(wild, Relaxed);
+        let _ = ring.poll(&mut reader);
+        assert!(ring.len() <= 2);
+        ring.reap(party(1), &mut |_| {});
+        let _ = ring.subscribe(party(1)).map(|mut reader| ring.poll(&mut reader));
+    }
+}
+
+#[test]
+fn readers_among_senders_that_drop_see_each_sender_in_order() {
+    const MESSAGES: u64 = 20_000;
+    let memory = Memory::new(4);
+    let ring = memory.ring();
+    for is_dropping in [false, true] {
+        std::thread::scope(|scope| {
+            let readers: Vec<_> = (2..4)
+                .map(|index| {
+                    let mut reader = ring.subscribe(party(index)).unwrap();
+                    scope.spawn(move || {
+                        let (mut next, mut seen, mut ended) = ([0, 0], 0, 0);
+                        while ended < 2 && seen + reader.lost < 2 * MESSAGES {
+                            match receive(&ring, &mut reader) {
+                                Some((value, _)) => {
+                                    let sender = (value % 2) as usize;
+                                    assert!(value / 2 >= next[sender], "in order");
+                                    next[sender] = value / 2 + 1;
+                                    ended += u64::from(next[sender] == MESSAGES);
+                                    seen += 1;
+                                }
+                                None => std::thread::yield_now(),
+                            }
+                        }
+                        ring.unsubscribe(&reader, &mut |_| {});
+                        (seen, reader.lost)
+                    })
+                })
+                .collect();
+            for sender in 0..2 {
+                scope.spawn(move || {
+                    for round in 0..MESSAGES {
+                        while send(&ring, round * 2 + sender, is_dropping).is_err() {
+                            std::thread::yield_now();
+                        }
+                    }
+                });
+            }
+            for reader in readers {
+                let (seen, lost) = reader.join().unwrap();
+                if !is_dropping {
+                    assert_eq!((seen, lost), (2 * MESSAGES, 0));
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,130 @@
+use super::*;
+
+struct Memory {
+    tail: Cursor,
+    newest: AtomicU64,
+    slots: Vec<Slot>,
+}
+
+impl Memory {
+    fn new(capacity: usize) -> Self {
+        let slots = (0..capacity).map(|_| Slot::new()).collect();
+        Self { tail: Cursor::new(), newest: AtomicU64::new(0), slots }
+    }
+
+    fn ring(&self) -> Latest<'_> {
+        Latest::new(&self.tail, &self.newest, &self.slots, &[]).unwrap()
+    }
+}
+
+fn party(index: usize) -> Party {
+    Party::new(index).unwrap()
+}
+
+fn send(ring: &Latest<'_>, value: u64) -> Vec<u64> {
+    let mut done = Vec::new();
+    let mut claim = ring.claim(party(0)).unwrap();
+    ring.arm(&mut claim, &[value, !value]);
+    ring.publish(claim, &[value, !value], &mut |words| done.push(words[0]));
+    done
+}
+
+fn newest(ring: &Latest<'_>) -> Option<u64> {
+    let message = ring.newest().unwrap()?;
+    assert_eq!(message.first[1], !message.first[0]);
+    ring.is_newest(&message).then_some(message.first[0])
+}
+
+#[test]
+fn only_the_newest_is_kept_and_each_is_let_go_of_once() {
+    for capacity in [2, 3, 4] {
+        let memory = Memory::new(capacity);
+        let ring = memory.ring();
+        assert_eq!((newest(&ring), ring.number()), (None, 0));
+        assert_eq!(send(&ring, 1), []);
+        for value in 2..20 {
+            let number = ring.number();
+            assert_eq!(send(&ring, value), [value - 1]);
+            assert_eq!(newest(&ring), Some(value));
+            assert_ne!(ring.number(), number);
+            assert!(ring.any(|words| words[0] == value));
+            assert!(!ring.any(|words| words[0] == value - 1));
+        }
+    }
+    assert!(Latest::new(&Cursor::new(), &AtomicU64::new(0), &[Slot::new()], &[]).is_none());
+}
+
+#[test]
+fn a_slow_sender_is_not_the_newest_and_holds_nothing_up_but_its_slot() {
+    let memory = Memory::new(3);
+    let ring = memory.ring();
+    let slow = ring.claim(party(1)).unwrap();
+    assert_eq!(send(&ring, 5), []);
+    assert_eq!(newest(&ring), Some(5));
+    assert_eq!(send(&ring, 6), [5]);
+    assert!(matches!(ring.claim(party(0)), Err(Refused::Full(Some(p))) if p == party(1)));
+    let mut done = Vec::new();
+    ring.publish(slow, &[4, !4], &mut |words| done.push(words[0]));
+    assert_eq!((done, newest(&ring)), (vec![4], Some(6)), "it came too late to be the newest");
+    assert_eq!(send(&ring, 7), [6]);
+}
+
+#[test]
+fn what_a_dead_sender_left_is_finished_or_undone() {
+    for is_sent in [false, true] {
+        let memory = Memory::new(2);
+        let ring = memory.ring();
+        assert_eq!(send(&ring, 1), []);
+        let mut claim = ring.claim(party(1)).unwrap();
+        ring.arm(&mut claim, &[2, !2]);
+        assert!(ring.any(|words| words[0] == 2));
+        if is_sent {
+            let ready = ring.slots.write(&claim, &[2, !2]);
+            kept(claim.slot).store((claim.position & LAP_MASK) | KEPT, Release);
+            claim.slot.message.word.store(ready, Release);
+        }
+        let mut done = Vec::new();
+        assert!(ring.reap(party(1), &mut |words| done.push(words[0])));
+        assert!(!ring.reap(party(1), &mut |_| panic!("nothing is left to reap")));
+        let (expected, old) = if is_sent { (2, vec![1]) } else { (1, vec![]) };
+        assert_eq!((newest(&ring), done), (Some(expected), old));
+        assert_eq!(send(&ring, 3), [expected]);
+        assert_eq!(newest(&ring), Some(3));
+    }
+}
+
+#[test]
+fn readers_among_senders_see_whole_messages_that_never_grow_old() {
+    let memory = Memory::new(4);
+    let ring = memory.ring();
+    std::thread::scope(|scope| {
+        let senders: Vec<_> = (0..2)
+            .map(|sender| {
+                scope.spawn(move || {
+                    for round in 0..20_000_u64 {
+                        let value = round * 2 + sender;
+                        let claim = loop {
+                            match ring.claim(party(sender as usize)) {
+                                Ok(claim) => break claim,
+                                Err(_) => std::thread::yield_now(),
+                            }
+                        };
+                        ring.publish(claim, &[value, !value], &mut |_| {});
+                    }
+                })
+            })
+            .collect();
+        let mut seen = 0;
+        while !senders.iter().all(std::thread::ScopedJoinHandle::is_finished) {
+            if let Some(message) = ring.newest().unwrap()
+                && ring.is_newest(&message)
+            {
+                assert_eq!(message.first[1], !message.first[0]);
+                assert!(message.position >= seen);
+                seen = message.position;
+            }
+        }
+    });
+    let kept = memory.slots.iter().filter(|slot| kept(slot).load(Relaxed) != 0).count();
+    assert_eq!(kept, 1, "everything but the newest has been let go of");
+}

@@ -1,0 +1,217 @@
+//! The slots of a ring, and the rest of messages that are too long for them.
+
+use super::slot::{
+    ARMED, ARMED_LONG, CLAIMED, Cursor, FREE, INDEX_BITS, INDEX_MASK, LAP_MASK, SHORT_WORDS,
+    SLOT_WORDS, Slot, Words, next_lap, ready, word_of, worker,
+};
+use super::{ATTEMPTS_MAX, CAPACITY_MAX, Claim, Message, NONSENSE, Refused};
+use crate::party::Party;
+use crate::primitive::{AtomicU64, fence, spin_loop};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+
+/// All slots of a ring.
+///
+/// # Invariants
+///
+/// 1. There are between 1 and [`CAPACITY_MAX`] slots.
+/// 2. `more` has at least `more_words` words for each slot.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slots<'a> {
+    slots: &'a [Slot],
+    more: &'a [AtomicU64],
+    more_words: usize,
+}
+
+/// What a sender finds in a slot that no other sender is at work in.
+pub(super) enum Room {
+    /// It can be used.
+    Free,
+    /// The message of the lap before is still there; this party is at work on it, if any.
+    Full(Option<Party>),
+    /// It is to stay as it is in this lap.
+    Taken,
+    /// The tail has moved, or something else has just changed.
+    Moving,
+}
+
+impl<'a> Slots<'a> {
+    pub(super) fn new(slots: &'a [Slot], more: &'a [AtomicU64]) -> Option<Self> {
+        let more_words = more.len().checked_div(slots.len())?;
+        (slots.len() <= CAPACITY_MAX).then_some(Self { slots, more, more_words })
+    }
+
+    #[inline]
+    pub(super) fn count(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(super) fn iter(&self) -> std::slice::Iter<'a, Slot> {
+        self.slots.iter()
+    }
+
+    /// The slot of a position, if there can be one.
+    #[inline]
+    pub(super) fn at(&self, position: u64) -> Option<&'a Slot> {
+        self.slots.get((position & INDEX_MASK) as usize)
+    }
+
+    /// Where the rest of a long message of a position lies.
+    fn more(&self, position: u64) -> &'a [AtomicU64] {
+        let start = (position & INDEX_MASK) as usize * self.more_words;
+        self.more.get(start..start + self.more_words).unwrap_or_default()
+    }
+
+    /// The position behind `position`.
+    #[inline]
+    pub(super) fn after(&self, position: u64) -> u64 {
+        if (position & INDEX_MASK) + 1 == self.slots.len() as u64 {
+            next_lap(position & LAP_MASK)
+        } else {
+            position + 1
+        }
+    }
+
+    /// How many positions there are before `position`, from the first lap on.
+    pub(super) fn number(&self, position: u64) -> u64 {
+        let laps = (position & LAP_MASK) >> INDEX_BITS;
+        laps.wrapping_mul(self.slots.len() as u64).wrapping_add(position & INDEX_MASK)
+    }
+
+    /// Moves a cursor on by one if it is still where the caller saw it. Sequentially consistent in
+    /// either case, for the sake of those who sleep until it moves (see [`Signal`](crate::signal::Signal)).
+    #[inline]
+    pub(super) fn advance(&self, cursor: &Cursor, position: u64) {
+        let next = self.after(position);
+        if cursor.position.compare_exchange(position, next, SeqCst, Relaxed).is_err() {
+            fence(SeqCst);
+        }
+    }
+
+    /// Positions from `head` to `tail`, never more than there are slots.
+    #[inline]
+    pub(super) fn distance(&self, head: u64, tail: u64) -> usize {
+        let capacity = self.slots.len() as u64;
+        let laps = (tail & LAP_MASK).wrapping_sub(head & LAP_MASK) >> INDEX_BITS;
+        let ahead = (laps.min(2) * capacity + (tail & INDEX_MASK))
+            .saturating_sub(head & INDEX_MASK)
+            .min(capacity);
+        ahead as usize
+    }
+
+    /// Claims the slot at the tail for `me`, if `room` finds it free.
+    #[inline]
+    pub(super) fn claim(
+        &self,
+        tail: &Cursor,
+        me: Party,
+        mut room: impl FnMut(&Slot, u64) -> Room,
+    ) -> Result<Claim<'a>, Refused> {
+        for _ in 0..ATTEMPTS_MAX {
+            let position = tail.position.load(Acquire);
+            let slot = self.at(position).ok_or(Refused::Corrupt(NONSENSE))?;
+            let lap = position & LAP_MASK;
+            let word = slot.claim.word.load(Acquire);
+            if word == lap | FREE {
+                match room(slot, position) {
+                    Room::Free => {
+                        let mine = word_of(lap, me, CLAIMED);
+                        let claim = &slot.claim.word;
+                        if claim.compare_exchange(word, mine, AcqRel, Relaxed).is_ok() {
+                            return Ok(Claim { slot, position, party: me });
+                        }
+                    }
+                    Room::Full(party) => return Err(Refused::Full(party)),
+                    Room::Taken => {
+                        let next = next_lap(lap) | FREE;
+                        let _ = slot.claim.word.compare_exchange(word, next, AcqRel, Relaxed);
+                    }
+                    Room::Moving => {}
+                }
+            } else if word & LAP_MASK == lap || word & LAP_MASK == next_lap(lap) {
+                // Claimed, perhaps long ago, by somebody who has not moved the tail yet.
+                self.advance(tail, position);
+            } else if tail.position.load(Acquire) == position {
+                // A sender of the lap before is not done, though everybody after it was.
+                if next_lap(word & LAP_MASK) != lap {
+                    return Err(Refused::Corrupt(NONSENSE));
+                }
+                return Err(Refused::Full(worker(word)));
+            }
+            spin_loop();
+        }
+        Err(Refused::Corrupt(NONSENSE))
+    }
+
+    /// Is done with a claim: the slot can be claimed in the next lap.
+    #[inline]
+    pub(super) fn end(&self, tail: &Cursor, claim: &Claim<'a>) {
+        let free = next_lap(claim.position & LAP_MASK) | FREE;
+        claim.slot.claim.word.store(free, Release);
+        self.advance(tail, claim.position);
+    }
+
+    /// Writes down what a claimed slot is about to hand over.
+    #[inline]
+    pub(super) fn arm(&self, claim: &Claim<'a>, payload: &[u64]) {
+        // Whoever sees a word of this payload also sees that the slot has been claimed, so a reader
+        // who looked at the word before notices when it looks again.
+        fence(Release);
+        let state = if payload.len() <= SHORT_WORDS {
+            for (word, value) in claim.slot.claim.payload.iter().zip(payload) {
+                word.store(*value, Relaxed);
+            }
+            ARMED
+        } else {
+            self.store(claim, payload);
+            ARMED_LONG
+        };
+        let armed = word_of(claim.position & LAP_MASK, claim.party, state);
+        claim.slot.claim.word.store(armed, Release);
+    }
+
+    /// Writes the payload of a message and returns the word that will say that it is there.
+    #[inline]
+    pub(super) fn write(&self, claim: &Claim<'a>, payload: &[u64]) -> u64 {
+        fence(Release);
+        self.store(claim, payload);
+        ready(claim.position & LAP_MASK, payload.len().min(SLOT_WORDS + self.more_words))
+    }
+
+    #[inline]
+    fn store(&self, claim: &Claim<'a>, payload: &[u64]) {
+        let (first, rest) = payload.split_at(payload.len().min(SLOT_WORDS));
+        for (word, value) in claim.slot.message.payload.iter().zip(first) {
+            word.store(*value, Relaxed);
+        }
+        if !rest.is_empty() {
+            for (word, value) in self.more(claim.position).iter().zip(rest) {
+                word.store(*value, Relaxed);
+            }
+        }
+    }
+
+    /// All words of a message, if it is still there.
+    pub(super) fn read(&self, message: &Message) -> Words {
+        self.words(message.position, message.len())
+    }
+
+    /// The first `len` words of what is in the slot of a position.
+    pub(super) fn words(&self, position: u64, len: usize) -> Words {
+        let words = self.at(position).map(|slot| slot.read_all(self.more(position), len));
+        words.unwrap_or_default()
+    }
+
+    /// See [`Slot::is_about_to_carry`].
+    pub(super) fn is_about_to_carry(
+        &self,
+        index: u64,
+        wanted: &mut impl FnMut(&[u64]) -> bool,
+    ) -> bool {
+        self.at(index).is_some_and(|slot| slot.is_about_to_carry(self.more(index), wanted))
+    }
+
+    /// See [`Slot::may_carry`].
+    pub(super) fn may_carry(&self, index: u64, wanted: &mut impl FnMut(&[u64]) -> bool) -> bool {
+        self.at(index).is_some_and(|slot| slot.may_carry(self.more(index), wanted))
+    }
+}

@@ -1,0 +1,191 @@
+//! A message on its way: words that travel, and the holds that go with them.
+//!
+//! | words | what |
+//! |---|---|
+//! | 7 or 13 for each array, 1 where there is none | a [`Ticket`], or [`NO_TICKET`] |
+//! | as many as the type's bytes need | the records, one after the other, unaligned |
+//!
+//! Parcels are large and stay where they are made: on the stack of the call that sends or receives.
+
+use super::message::Message;
+use crate::arena::lease::Lease;
+use crate::arena::map::Region;
+use crate::error::{Error, Result};
+use arrayvec::ArrayVec;
+use crossdock_core::Corrupt;
+use crossdock_core::ring::Words;
+use crossdock_core::settings::{ARRAYS_MAX, RECORD_BYTES_MAX, Settings};
+use crossdock_core::ticket::{NO_TICKET, Ticket};
+use std::sync::Arc;
+
+/// A message that is to be sent.
+#[derive(Debug, Default)]
+pub(crate) struct Parcel<'m> {
+    /// What travels.
+    pub(super) words: Words,
+    /// What it hands over.
+    pub(super) arrays: ArrayVec<(Ticket, &'m Arc<Lease>), ARRAYS_MAX>,
+    record: ArrayVec<u8, RECORD_BYTES_MAX>,
+}
+
+impl<'m> Parcel<'m> {
+    /// Fills an empty parcel with a message.
+    #[inline]
+    pub(super) fn fill<M: Message>(&mut self, message: &'m M) -> Result<()> {
+        message.pack(self)?;
+        let (whole, rest) = self.record.as_chunks::<8>();
+        self.words.extend(whole.iter().map(|bytes| u64::from_le_bytes(*bytes)));
+        if !rest.is_empty() {
+            let mut last = [0; 8];
+            last[..rest.len()].copy_from_slice(rest);
+            self.words.push(u64::from_le_bytes(last));
+        }
+        Ok(())
+    }
+
+    /// Adds an array, or the place of one.
+    #[inline]
+    pub(super) fn add_array(&mut self, array: Option<(Ticket, &'m Arc<Lease>)>) {
+        // The type has been checked to have no more than fit.
+        match array {
+            Some((ticket, lease)) => {
+                let (words, used) = ticket.to_words();
+                self.words.extend(words.into_iter().take(used));
+                self.arrays.push((ticket, lease));
+            }
+            None => self.words.push(NO_TICKET),
+        }
+    }
+
+    /// Adds bytes of a record.
+    #[inline]
+    pub(super) fn add_bytes(&mut self, bytes: &[u8]) {
+        self.record.extend(bytes.iter().copied());
+    }
+}
+
+/// An array that has been taken, and the hold that came with it.
+#[derive(Debug)]
+pub(crate) struct Received {
+    pub(crate) ticket: Ticket,
+    pub(crate) lease: Arc<Lease>,
+}
+
+/// Calls `visit` with the ticket of each array of a message, and returns the words behind them.
+#[inline]
+pub(crate) fn for_each_ticket<'w>(
+    mut words: &'w [u64],
+    settings: &Settings,
+    mut visit: impl FnMut(Option<Ticket>) -> Result<()>,
+    corrupt: impl Fn(Corrupt) -> Error,
+) -> Result<&'w [u64]> {
+    for _ in 0..usize::from(settings.arrays).min(ARRAYS_MAX) {
+        if let Some((&NO_TICKET, rest)) = words.split_first() {
+            visit(None)?;
+            words = rest;
+        } else {
+            let (ticket, rest) = Ticket::split_from(words).map_err(&corrupt)?;
+            visit(Some(ticket))?;
+            words = rest;
+        }
+    }
+    Ok(words)
+}
+
+/// The tickets of a message, as many as make sense.
+pub(crate) fn tickets(words: &[u64], settings: &Settings) -> ArrayVec<Ticket, ARRAYS_MAX> {
+    let mut tickets = ArrayVec::new();
+    let add = |ticket: Option<Ticket>| {
+        tickets.extend(ticket);
+        Ok(())
+    };
+    // Who wants to know what is wrong with a message receives it.
+    let _ = for_each_ticket(words, settings, add, |why| Error::corrupt("a message", why));
+    tickets
+}
+
+/// A message that is being received.
+///
+/// First it is *sighted*: what it leads to is mapped and its records are copied, while it still is in the channel.
+/// Then it is taken, and *opened*: the arrays become this process's own.
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    sighted: ArrayVec<Option<(Ticket, Arc<Region>)>, ARRAYS_MAX>,
+    arrays: ArrayVec<Option<Received>, ARRAYS_MAX>,
+    next: usize,
+    record: ArrayVec<u8, RECORD_BYTES_MAX>,
+    read_bytes: usize,
+}
+
+impl Inbox {
+    /// Reads the words of a message; `locate` finds the memory of each array.
+    #[inline]
+    pub(super) fn sight(
+        &mut self,
+        words: &[u64],
+        settings: &Settings,
+        corrupt: impl Fn(Corrupt) -> Error,
+        locate: impl Fn(&Ticket) -> Result<Arc<Region>>,
+    ) -> Result<()> {
+        self.sighted.clear();
+        self.record.clear();
+        let sighted = &mut self.sighted;
+        let add = |ticket: Option<Ticket>| {
+            let array = ticket.map(|ticket| locate(&ticket).map(|region| (ticket, region)));
+            sighted.push(array.transpose()?);
+            Ok(())
+        };
+        let rest = for_each_ticket(words, settings, add, &corrupt)?;
+        let bytes = usize::from(settings.record_bytes);
+        if rest.len() != bytes.div_ceil(8) {
+            return Err(corrupt(Corrupt("a message has another length than its type")));
+        }
+        self.record.extend(rest.iter().flat_map(|word| word.to_le_bytes()).take(bytes));
+        Ok(())
+    }
+
+    /// The tickets of a message that was sighted.
+    pub(super) fn tickets(&self) -> impl Iterator<Item = &Ticket> {
+        self.sighted.iter().flatten().map(|(ticket, _)| ticket)
+    }
+
+    /// Makes the arrays of a message that was sighted this process's own, by `adopt`.
+    #[inline]
+    pub(super) fn open(
+        &mut self,
+        mut adopt: impl FnMut(Ticket, Arc<Region>) -> Result<Received>,
+    ) -> Result<()> {
+        let mut outcome = Ok(());
+        for array in self.sighted.drain(..) {
+            // Each hold has to be dealt with, whatever became of the others.
+            match array.map(|(ticket, region)| adopt(ticket, region)).transpose() {
+                Ok(received) => self.arrays.push(received),
+                Err(error) => outcome = Err(error),
+            }
+        }
+        if outcome.is_err() {
+            self.arrays.clear();
+        }
+        outcome
+    }
+
+    /// Forgets a message that turned out to be gone.
+    pub(super) fn discard(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The next array, if there is one in its place.
+    #[inline]
+    pub(super) fn next_array(&mut self) -> Option<Received> {
+        self.next += 1;
+        self.arrays.get_mut(self.next - 1)?.take()
+    }
+
+    /// The next bytes of the records.
+    #[inline]
+    pub(super) fn next_bytes(&mut self, count: usize) -> Option<&[u8]> {
+        let bytes = self.record.get(self.read_bytes..)?.get(..count)?;
+        self.read_bytes += count;
+        Some(bytes)
+    }
+}

@@ -1,0 +1,124 @@
+//! The two kinds of messages, and what is in them: every word follows from the message's number.
+
+use crate::campaign::rng::mix;
+use crossdock::channel::Message;
+use crossdock::{Array, ArrayMut};
+
+/// What the queue carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Kind {
+    /// `ArrayMut`: the receiver writes into what it gets.
+    Unique,
+    /// `Array`: the sender may keep a handle.
+    Shared,
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Unique => "unique",
+            Self::Shared => "shared",
+        })
+    }
+}
+
+/// A message as both kinds are used here.
+pub(crate) trait Parcel: Message {
+    fn new(array: ArrayMut<u64>) -> Self;
+    fn words(&self) -> &[u64];
+    /// Another handle, if there can be one.
+    fn copy(&self) -> Option<Self>;
+    /// Writes where that is allowed, as receivers do.
+    fn scribble(&mut self, number: u64);
+}
+
+impl Parcel for ArrayMut<u64> {
+    fn new(array: Self) -> Self {
+        array
+    }
+
+    fn words(&self) -> &[u64] {
+        self
+    }
+
+    fn copy(&self) -> Option<Self> {
+        None
+    }
+
+    fn scribble(&mut self, number: u64) {
+        fill(self, number);
+    }
+}
+
+impl Parcel for Array<u64> {
+    fn new(array: ArrayMut<u64>) -> Self {
+        array.freeze()
+    }
+
+    fn words(&self) -> &[u64] {
+        self
+    }
+
+    fn copy(&self) -> Option<Self> {
+        Some(self.clone())
+    }
+
+    fn scribble(&mut self, _number: u64) {}
+}
+
+/// Words of the shortest message: its number and its length.
+pub(crate) const LEN_MIN: usize = 2;
+
+/// Makes a message of these words.
+pub(crate) fn fill(words: &mut [u64], number: u64) {
+    let len = words.len() as u64;
+    for (index, word) in words.iter_mut().enumerate() {
+        *word = word_of(number, len, index as u64);
+    }
+}
+
+fn word_of(number: u64, len: u64, index: u64) -> u64 {
+    match index {
+        0 => number,
+        1 => len,
+        _ => mix(number.wrapping_add(index.wrapping_mul(0x9e37_79b9_7f4a_7c15))),
+    }
+}
+
+/// The number of a message, if it is whole.
+pub(crate) fn number_of(words: &[u64]) -> Result<u64, String> {
+    let len = words.len() as u64;
+    let (Some(number), Some(noted)) = (words.first(), words.get(1)) else {
+        return Err(format!("{len} words are no message"));
+    };
+    let expected = |index: usize| word_of(*number, *noted, index as u64);
+    match words.iter().enumerate().find(|(index, word)| **word != expected(*index)) {
+        Some((index, word)) => Err(format!(
+            "message {number:#x} of {len} words has {word:#x} in word {index}, not {:#x}",
+            expected(index)
+        )),
+        None if *noted != len => {
+            Err(format!("message {number:#x} has {len} words and was sent with {noted}"))
+        }
+        None => Ok(*number),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_that_is_whole_has_a_number_and_any_other_has_none() {
+        let mut words = [0; 50];
+        fill(&mut words, 77);
+        assert_eq!(number_of(&words), Ok(77));
+        assert!(number_of(&words[..49]).is_err());
+        assert!(number_of(&words[..1]).is_err());
+        for index in 0..words.len() {
+            let mut damaged = words;
+            damaged[index] ^= 1;
+            assert!(number_of(&damaged).is_err(), "word {index}");
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! `xtask deliveries` in its short form, and faults that must be noticed.
+
+use std::process::Command;
+
+/// Runs the campaign: whether it succeeded, and all it said.
+fn deliveries(args: &[&str]) -> (bool, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let output = command.args(["deliveries", "--short"]).args(args).output();
+    let output = output.expect("xtask can be started");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.success(), text(&output.stderr) + &text(&output.stdout))
+}
+
+#[test]
+fn each_message_is_received_once_though_senders_and_receivers_are_killed() {
+    let (succeeded, text) = deliveries(&[]);
+    let last = text.lines().last().unwrap_or_default();
+    assert!(succeeded && last.starts_with("deliveries: "), "{text}");
+    assert_eq!(text.matches("left: 0 processes, 0 names, 0 bytes").count(), 2, "{text}");
+}
+
+#[test]
+fn what_is_lost_doubled_damaged_kept_or_stuck_would_be_noticed() {
+    for (sabotage, report) in [
+        ("lose", "acknowledged messages lost"),
+        ("repeat", "was received"),
+        ("damage", " words"),
+        ("keep", "held though all has been dropped"),
+        ("hang", "is stuck"),
+    ] {
+        let args = ["--kills=40", "--stuck-ms=2000", "--sabotage", sabotage];
+        let (succeeded, text) = deliveries(&args);
+        assert!(!succeeded && text.contains(report), "{sabotage}: {text}");
+    }
+}
