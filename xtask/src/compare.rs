@@ -7,7 +7,8 @@ use std::process::ExitCode;
 /// Measure crossdock against its rivals in one interleaved run.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Handed to the benchmark as they are: `--json` for JSON instead of a table.
+    /// Handed to the benchmark as they are: `--json` for JSON instead of a table, `--plot FILE.svg` for a
+    /// drawing. A path is relative to the repository root.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     args: Vec<OsString>,
 }

@@ -8,8 +8,9 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::Result;
 
-/// No single message of an awake pair takes this long; a poll that does is an error, not a hang.
-const POLL_LIMIT: Duration = Duration::from_secs(3);
+/// No single message of an awake pair takes this long; a poll that does is an error, not a hang. The first
+/// array of 1 GiB takes seconds on a virtual machine that has to get the pages from its host.
+const POLL_LIMIT: Duration = Duration::from_secs(15);
 
 /// Polls between two looks at the clock.
 const POLLS_PER_LOOK: u32 = 1 << 12;

@@ -16,6 +16,7 @@ mod pair;
 mod peer;
 mod place;
 mod play;
+mod plot;
 mod record;
 mod stats;
 mod stream;
@@ -26,6 +27,7 @@ mod within;
 
 use std::error::Error;
 use std::fs;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -43,7 +45,7 @@ pub(crate) type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Resul
 #[derive(Debug, Parser)]
 #[command(version, about)]
 struct Cli {
-    /// Fewer rounds: about three quarters of a minute instead of two and a quarter.
+    /// Fewer rounds: about one minute instead of three.
     #[arg(long)]
     quick: bool,
     /// Only these measures.
@@ -58,6 +60,9 @@ struct Cli {
     /// Markdown instead of a table, one for each measure: the body of docs/benchmarks.md.
     #[arg(long, conflicts_with = "json")]
     markdown: bool,
+    /// Draws the cost of a hop against the size of the array into a file instead; some minutes.
+    #[arg(long, value_name = "FILE.svg", conflicts_with_all = ["only", "json", "markdown"])]
+    plot: Option<PathBuf>,
     /// The Python to compare with.
     #[arg(long, default_value = "python3", value_name = "PROGRAM")]
     python: String,
@@ -99,6 +104,9 @@ fn compare(cli: &Cli) -> Result<()> {
     let start = Instant::now();
     let (quick, rounds, python) = (cli.quick, cli.rounds, cli.python.clone());
     let bench = Bench::start(Options { quick, rounds, python })?;
+    if let Some(file) = &cli.plot {
+        return plot::run(&bench, file, || header(&bench, start));
+    }
     let mut rows = Vec::new();
     let mut failure = None;
     for measure in MEASURES {

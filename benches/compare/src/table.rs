@@ -219,7 +219,8 @@ pub(crate) fn size(bytes: usize) -> String {
     }
 }
 
-fn quantity(value: f64, unit: Unit) -> String {
+/// A number in the unit that suits it.
+pub(crate) fn quantity(value: f64, unit: Unit) -> String {
     let (step, names) = match unit {
         Unit::Nanoseconds => (1000.0, ["ns", "\u{b5}s", "ms", "s"]),
         Unit::Bytes => (1024.0, ["B", "KiB", "MiB", "GiB"]),
