@@ -6,6 +6,7 @@
 pub(crate) mod foreign;
 pub(crate) mod ground;
 pub(crate) mod live;
+pub(crate) mod mutator;
 pub(crate) mod rows;
 pub(crate) mod space;
 

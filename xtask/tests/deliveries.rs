@@ -23,7 +23,7 @@ fn each_message_is_received_once_though_senders_and_receivers_are_killed() {
 fn what_is_lost_doubled_damaged_kept_or_stuck_would_be_noticed() {
     for (sabotage, report) in [
         ("lose", "acknowledged messages lost"),
-        ("repeat", "was received"),
+        ("repeat", "was received twice"),
         ("damage", " words"),
         ("keep", "held though all has been dropped"),
         ("hang", "is stuck"),

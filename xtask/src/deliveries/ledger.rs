@@ -102,7 +102,11 @@ impl Account {
         for (number, fate) in &self.0 {
             let is_sound = fate.is_offered && fate.got <= 1 && !(fate.is_back && fate.got > 0);
             ensure(is_sound, || {
-                let what = if fate.got > 1 { "twice" } else { "though it was never sent" };
+                let what = match fate {
+                    Fate { is_offered: false, .. } => "though it was never sent",
+                    Fate { is_back: true, .. } => "though it was given back",
+                    _ => "twice",
+                };
                 format!("message {number:#x} was received {what}: {fate:?}")
             })?;
             sent += u64::from(fate.is_sent);

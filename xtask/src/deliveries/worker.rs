@@ -72,7 +72,7 @@ const LEN_MAX: u64 = 1 << 18;
 /// Messages that are looked at again later.
 const KEPT_MAX: usize = 4;
 /// Once in so many messages something is spoilt.
-const SABOTAGE_RARITY: u64 = 32;
+const SABOTAGE_RARITY: u64 = 8;
 
 struct Worker<'a, M> {
     args: &'a Args,
@@ -168,14 +168,16 @@ impl<M: Parcel> Worker<'_, M> {
         let back = self.send_any_way(sender, message)?;
         let event = if back.is_some() { Event::Back } else { Event::Sent };
         self.ledger.note(event, number)?;
-        match back {
-            Some(message) => self.keep(message, number),
-            None => self.board.add(self.row, SENT, 1),
+        if let Some(message) = back {
+            self.keep(message, number);
+            return Ok(());
         }
+        self.board.add(self.row, SENT, 1);
         if self.spoils(Sabotage::Repeat) {
             let mut again = ArrayMut::uninit(LEN_MIN)?;
             fill(&mut again, number);
-            sender.send(M::new(again)).map_err(Error::from)?;
+            // There may be no room, or nobody there; the next time will do.
+            let _ = sender.try_send(M::new(again));
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The rows: what is wrong, and what must come of it.
 
 use super::ground::{Ground, Specimen};
-use super::{foreign, live, space};
+use super::{foreign, live, mutator, space};
 use crate::campaign::Violation;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -137,9 +137,10 @@ pub(crate) const ROWS: &[Row] = &[
         row("truncated arena", &["Ok", "Corrupt", "WrongKind"], live::truncated_arena),
     )),
     ruinous(any(66, row("truncated region", &["Ok", "Corrupt", "Stale"], live::truncated_region))),
-    ruinous(any(4, row("live mutator: a channel", &["Ok"], live::mutated_channel))),
-    ruinous(any(4, row("live mutator: an arena", &["Ok"], live::mutated_arena))),
-    ruinous(any(4, row("live mutator: the table of parties", &["Ok"], live::mutated_parties))),
+    ruinous(any(4, row("live mutator: a channel", &["Ok"], mutator::channel))),
+    ruinous(any(4, row("live mutator: the arenas' tables", &["Ok"], mutator::arena))),
+    ruinous(any(4, row("live mutator: the table of parties", &["Ok"], mutator::parties))),
+    ruinous(any(4, row("live mutator: all of these", &["Ok"], mutator::everything))),
     row("plain POSIX name left by a killed maker", &["AlreadyExists", "Ok"], live::stale_posix),
     row("plain POSIX name, empty", &["Corrupt"], live::empty_posix),
     row("32 descriptors, many named arrays", &["LimitExceeded"], space::few_descriptors),
