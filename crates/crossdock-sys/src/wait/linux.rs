@@ -9,7 +9,8 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-/// Words that [`wait_any`] sleeps on; it looks at further ones every [`LOOK`]. `FUTEX_WAITV_MAX`.
+/// Words that [`wait_any`] sleeps on; it looks at further ones every millisecond.
+#[doc(alias = "FUTEX_WAITV_MAX")]
 pub const WAIT_WORDS_MAX: usize = 128;
 
 /// How often [`wait_any`] looks at the words that it cannot sleep on.
