@@ -119,7 +119,7 @@ fn members(members: &[Member]) -> Option<String> {
             member.process.pid.to_string(),
             format!("{}{elsewhere}", member.process.life),
             amount(member.holds),
-            held_for(member.held_for),
+            time(member.held_for.unwrap_or(member.holds.oldest)),
         ]
     };
     if members.is_empty() {
@@ -140,11 +140,11 @@ fn amount(amount: Amount) -> String {
     }
 }
 
-fn held_for(time: Option<Duration>) -> String {
-    time.map_or_else(
-        || "-".to_owned(),
-        |time| units::nanoseconds(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)),
-    )
+fn time(time: Duration) -> String {
+    if time.is_zero() {
+        return "-".to_owned();
+    }
+    units::nanoseconds(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
 }
 
 /// What is in the queue.
@@ -160,7 +160,7 @@ fn in_flight(pieces: &[Piece]) -> Option<String> {
             } else {
                 piece.held_by.iter().map(holder).collect::<Vec<_>>().join(", ")
             },
-            held_for(piece.held_for),
+            time(piece.age),
         ]
     };
     let head = ["in flight", "memory", "arena of", "chunk", "also held by", "for"];

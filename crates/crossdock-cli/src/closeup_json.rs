@@ -116,7 +116,7 @@ struct PieceJson {
     shape: Option<Vec<usize>>,
     order: Option<&'static str>,
     held_by: Vec<HolderJson>,
-    held_for_s: Option<f64>,
+    age_s: f64,
 }
 
 impl From<&Piece> for PieceJson {
@@ -130,7 +130,7 @@ impl From<&Piece> for PieceJson {
             shape: piece.dtype.map(|_| piece.shape.clone()),
             order: piece.dtype.map(|_| order(piece.order)),
             held_by: piece.held_by.iter().map(HolderJson::from).collect(),
-            held_for_s: piece.held_for.as_ref().map(Duration::as_secs_f64),
+            age_s: piece.age.as_secs_f64(),
         }
     }
 }

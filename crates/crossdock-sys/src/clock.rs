@@ -13,6 +13,15 @@ pub fn now_ns() -> u64 {
     seconds * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
 }
 
+/// Milliseconds on the clock of [`now_ns`], some of them late: several times as quick to read.
+#[inline]
+#[must_use]
+pub fn now_coarse_ms() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    seconds * 1_000 + u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000_000
+}
+
 /// A moment on the monotonic clock after which a wait gives up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(u64);
@@ -52,6 +61,13 @@ mod tests {
     #[test]
     fn zero_timeout_is_past_at_once() {
         assert!(Deadline::after(Duration::ZERO).is_past());
+    }
+
+    #[test]
+    fn the_coarse_clock_is_late_and_never_ahead() {
+        let fine_ms = || now_ns() / 1_000_000;
+        let (before, coarse, after) = (fine_ms(), now_coarse_ms(), fine_ms());
+        assert!(coarse <= after && before <= coarse + 1_000, "{before} {coarse} {after}");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::queues;
 use crate::error::{Error, ErrorKind, Result};
 use crate::member::Member;
 use crossdock_core::layout::{CHUNKS_MAX, Entry};
+use crossdock_sys::clock::now_coarse_ms;
 use crossdock_sys::cpu::prefetch_write;
 use crossdock_sys::map::Access;
 use parking_lot::Mutex;
@@ -141,6 +142,7 @@ impl OwnArena {
         };
         let entry = self.map.entry(piece.chunk)?;
         let generation = entry.chunk.recycle(member.me.party);
+        entry.set_handed_out(now_coarse_ms());
         state.stats.fresh += u64::from(is_fresh);
         state.stats.recycled += u64::from(!is_fresh);
         Ok(Handout { piece, entry, generation, is_fresh })
@@ -166,6 +168,7 @@ impl OwnArena {
             let is_free = !self.seems_held(&piece);
             queue.pieces.push_back(piece);
             if is_free {
+                self.fetch(queue.pieces.front());
                 return queue.pieces.back().cloned();
             }
         }
@@ -180,6 +183,15 @@ impl OwnArena {
         };
         queue.pieces.push_back(piece);
         queue.pieces.back().cloned()
+    }
+
+    /// Asks for the record of the chunk that will probably be handed out next: it comes from the processor of
+    /// whoever had the chunk last, and has time until then.
+    #[inline]
+    fn fetch(&self, next: Option<&Piece>) {
+        if let Some(entry) = next.and_then(|next| self.map.entry(next.chunk).ok()) {
+            prefetch_write(entry);
+        }
     }
 
     /// The best of the large chunks that nobody holds and that is at most a quarter too large.

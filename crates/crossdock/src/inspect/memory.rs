@@ -11,9 +11,11 @@ use crossdock_core::chunk::Chunk;
 use crossdock_core::layout::Entry;
 use crossdock_core::party::{Party, PartyId};
 use crossdock_core::ticket::Ticket;
+use crossdock_sys::clock::now_coarse_ms;
 use crossdock_sys::file;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Looks at the holders of a chunk until two in a row agree.
 const LOOKS_MAX: u32 = 8;
@@ -65,9 +67,7 @@ impl Held {
             };
             map.for_each_entry(|chunk, entry| scan.visit(chunk, entry, &mut held.in_flight));
             for (party, amount) in &scan.by_party {
-                let sum = held.by_party.entry(*party).or_default();
-                sum.chunks += amount.chunks;
-                sum.bytes = sum.bytes.saturating_add(amount.bytes);
+                held.by_party.entry(*party).or_default().add(*amount);
             }
             held.arenas.push(scan.finish());
         }
@@ -98,9 +98,12 @@ impl Scan<'_> {
         if holders.is_empty() {
             return;
         }
-        self.held.add(bytes);
+        let age_ms = now_coarse_ms().saturating_sub(entry.handed_out_ms());
+        let age = Duration::from_millis(age_ms);
+        let one = Amount { chunks: 1, bytes, oldest: age };
+        self.held.add(one);
         for party in &holders {
-            self.by_party.entry(*party).or_default().add(bytes);
+            self.by_party.entry(*party).or_default().add(one);
             if let Some(index) = self.queue(*party) {
                 let others = holders.iter().filter(|other| *other != party);
                 let piece = Piece {
@@ -109,6 +112,7 @@ impl Scan<'_> {
                     region,
                     bytes,
                     held_by: others.map(|other| self.holder(*other)).collect(),
+                    age,
                     ..described(self.queues[index].ticket(&key))
                 };
                 in_flight[index].push((key, piece));
@@ -159,7 +163,7 @@ fn described(ticket: Option<&Ticket>) -> Piece {
         shape: axes.iter().map(|extent| *extent as usize).collect(),
         order: if is_fortran { Order::F } else { Order::C },
         held_by: Vec::new(),
-        held_for: None,
+        age: Duration::ZERO,
     }
 }
 

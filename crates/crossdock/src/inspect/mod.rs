@@ -192,12 +192,15 @@ pub struct Amount {
     pub chunks: u64,
     /// Their bytes: arrays are rounded up to whole chunks.
     pub bytes: u64,
+    /// How long ago the oldest of them was handed out: nobody has held any of them longer.
+    pub oldest: Duration,
 }
 
 impl Amount {
-    fn add(&mut self, bytes: u64) {
-        self.chunks += 1;
-        self.bytes = self.bytes.saturating_add(bytes);
+    fn add(&mut self, other: Self) {
+        self.chunks += other.chunks;
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        self.oldest = self.oldest.max(other.oldest);
     }
 }
 
@@ -222,8 +225,8 @@ pub struct Piece {
     pub order: Order,
     /// Who else holds it: senders that keep a clone, other channels.
     pub held_by: Vec<Holder>,
-    /// How long it has been in the channel, if that is recorded.
-    pub held_for: Option<Duration>,
+    /// How long ago its memory was handed out: nobody has held the array longer.
+    pub age: Duration,
 }
 
 /// Who holds a piece of memory.
@@ -355,10 +358,7 @@ fn traffic(queue: &Queue, who: &Who, held: &mut Held, index: usize) -> Traffic {
     let members = senders.chain(receivers).collect();
     let mut in_flight = std::mem::take(&mut held.in_flight[index]);
     in_flight.sort_by_key(|(key, _)| (key.arena.to_word(), key.chunk));
-    let in_flight = in_flight
-        .into_iter()
-        .map(|(key, piece)| Piece { held_for: recorded.held_for.get(&key).copied(), ..piece })
-        .collect();
+    let in_flight = in_flight.into_iter().map(|(_, piece)| piece).collect();
     Traffic { kind: queue.kind(), members, in_flight, counters: recorded.counters }
 }
 

@@ -42,8 +42,6 @@ pub(super) struct Queue {
 #[derive(Debug, Default)]
 pub(super) struct Recorded {
     pub(super) counters: Option<Counters>,
-    /// How long a piece of memory has been in the channel.
-    pub(super) held_for: HashMap<Key, Duration>,
     /// How long a receiver has held what it has not acknowledged, the oldest of it.
     pub(super) held_for_by: HashMap<Party, Duration>,
 }
