@@ -22,7 +22,8 @@
 //! # Owner death
 //!
 //! The commit of a delivery is the taking in the queue: a reaper that finds a row `READY` asks the queue who
-//! took the message of that position. So the reaper looks through the rows before it reaps the queue. The commit of
+//! took the message of that position. So the reaper looks through the rows before it reaps the queue, and a process
+//! has at most one row `READY` in a queue: its threads take turns. The commit of
 //! an acknowledgement is the exchange to `FREE`.
 
 use crate::Corrupt;
@@ -73,6 +74,12 @@ pub struct Row {
 }
 
 impl Row {
+    /// Its number.
+    #[must_use]
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
     /// How often the message has been delivered, this time included.
     #[must_use]
     pub fn deliveries(&self) -> u64 {
@@ -167,25 +174,31 @@ impl<'a> Deliveries<'a> {
     ///
     /// [`Corrupt`] when a row's words make no sense.
     pub fn take_returned(&self, me: Party, now_ns: u64) -> Result<Option<(Row, Words)>, Corrupt> {
-        self.take(RETURNED, now_ns, |deliveries| word_of(me, HELD, deliveries + 1))
+        self.take(RETURNED, 0, now_ns, |deliveries| word_of(me, HELD, deliveries + 1))
     }
 
-    /// Takes a dead letter.
+    /// Takes a dead letter, from row number `first` on.
     ///
     /// # Errors
     ///
     /// [`Corrupt`] when a row's words make no sense.
-    pub fn take_dead(&self, me: Party, now_ns: u64) -> Result<Option<(Row, Words)>, Corrupt> {
-        self.take(DEAD, now_ns, |deliveries| word_of(me, READING, deliveries))
+    pub fn take_dead(
+        &self,
+        me: Party,
+        first: usize,
+        now_ns: u64,
+    ) -> Result<Option<(Row, Words)>, Corrupt> {
+        self.take(DEAD, first, now_ns, |deliveries| word_of(me, READING, deliveries))
     }
 
     fn take(
         &self,
         state: u64,
+        first: usize,
         now_ns: u64,
         mine: impl Fn(u64) -> u64,
     ) -> Result<Option<(Row, Words)>, Corrupt> {
-        for (index, row) in self.rows() {
+        for (index, row) in self.rows().skip(first) {
             let word = row[0].load(Acquire);
             if word & STATE_MASK != state {
                 continue;
@@ -244,6 +257,24 @@ impl<'a> Deliveries<'a> {
             }
         }
         reaped
+    }
+
+    /// Everybody who has a row in hand.
+    pub fn workers(&self) -> impl Iterator<Item = Party> {
+        self.rows().filter_map(|(_, row)| worker(row[0].load(Acquire)))
+    }
+
+    /// Whether a message may come to be delivered again that others than `me` have now.
+    #[must_use]
+    pub fn may_come_from_others(&self, me: Party) -> bool {
+        self.rows().any(|(_, row)| {
+            let word = row[0].load(Acquire);
+            match word & STATE_MASK {
+                READY | HELD => worker(word) != Some(me),
+                RETURNED => true,
+                _ => false,
+            }
+        })
     }
 
     /// Calls `look` with every message in the rows, at about this moment.
@@ -351,10 +382,10 @@ mod tests {
             assert!(!rows.acknowledge(old), "the dead have no say");
             row = again;
         }
-        let (letter, words) = rows.take_dead(party(3), 9).unwrap().unwrap();
+        let (letter, words) = rows.take_dead(party(3), 0, 9).unwrap().unwrap();
         assert_eq!((letter.deliveries(), words[0]), (2, 5));
         assert_eq!(rows.reap(party(3), |_| unreachable!()).dead, 1, "its reader died");
-        let (letter, _) = rows.take_dead(party(4), 9).unwrap().unwrap();
+        let (letter, _) = rows.take_dead(party(4), 0, 9).unwrap().unwrap();
         assert!(rows.acknowledge(letter));
         assert_eq!(rows.states().count(), 0);
     }
@@ -382,7 +413,7 @@ mod tests {
         assert_eq!(rows.give_back(row), Reaped { returned: 1, dead: 0 });
         let (row, _) = rows.take_returned(party(1), 2).unwrap().unwrap();
         assert_eq!(rows.give_back(row), Reaped { returned: 0, dead: 1 });
-        let (letter, _) = rows.take_dead(party(1), 3).unwrap().unwrap();
+        let (letter, _) = rows.take_dead(party(1), 0, 3).unwrap().unwrap();
         assert_eq!(rows.give_back(letter), Reaped { returned: 0, dead: 1 });
         let states: Vec<_> = rows.states().collect();
         assert_eq!(states, [RowState { holder: None, since_ns: 3, deliveries: 2, is_dead: true }]);

@@ -25,15 +25,18 @@ pub(crate) fn process(
     party: Party,
 ) {
     let (Ok(channels), Ok(arenas)) = (channels(namespace), arenas(namespace)) else { return };
-    for channel in channels {
-        // What a channel holds for nobody any more is found when somebody needs the memory.
-        channel.table.reap(party, &mut |_| {});
+    for channel in &channels {
+        channel.table.reap(party);
     }
     for map in arenas {
         map.for_each_entry(|_, entry| entry.chunk.release(party));
         if map.id.party == party {
             map.table().control.set_orphan();
         }
+    }
+    // It is a member until nothing of it is left: if this reaper dies before, others find it dead again.
+    for channel in &channels {
+        channel.table.remove_member(party);
     }
     parties.record(party).free();
     orphans(namespace, parties);

@@ -53,6 +53,7 @@ fn what_is_given_back_comes_again_and_then_is_a_dead_letter() {
         delivery.give_back();
     }
     assert_eq!(rx.deliver().unwrap().acknowledge().0, 2);
+    assert_eq!(rx.dead_letters().count(), 1, "each once");
     for _ in 0..2 {
         let letter = rx.dead_letters().next().unwrap().unwrap();
         assert_eq!((letter.0, letter.deliveries(), letter.1[500]), (1, 3, 1));

@@ -22,6 +22,8 @@ const WAIT: Duration = Duration::from_millis(1);
 /// Messages that a helper sends or receives before it opens the channel anew.
 const MESSAGES: u64 = 100;
 const LEN: usize = 64;
+/// Elements that the smallest chunk has room for.
+const CHUNK_LEN: usize = 512;
 const CAPACITY: usize = 8;
 /// How long a channel is used.
 const ROUND: Duration = Duration::from_millis(20);
@@ -242,8 +244,9 @@ fn receive_some<M: Message>(
         let outcome = match receiver.recv_timeout(WAIT) {
             Ok(array) => match use_all(array) {
                 LEN => "received",
-                // A ticket's extents were changed to others that are possible.
-                _ => "another length",
+                // A ticket's extents were changed to others that its chunk has room for.
+                ..=CHUNK_LEN => "another length",
+                len => panic!("an array of {len} elements, {CHUNK_LEN} fit into its chunk"),
             },
             Err(RecvTimeoutError::Timeout) => "empty",
             Err(RecvTimeoutError::Disconnected) => return Ok(()),

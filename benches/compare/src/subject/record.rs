@@ -33,7 +33,7 @@ struct Batches(Receiver<Record>);
 impl Sink for Batches {
     #[inline]
     fn recv(&mut self, most: usize, tally: &mut Tally) -> Result<()> {
-        self.0.recv_many(most)?.iter().try_for_each(|record| tally.take(record))
+        self.0.recv_many(most).map_err(|(_, error)| error)?.iter().try_for_each(|record| tally.take(record))
     }
 }
 

@@ -183,7 +183,7 @@ struct Places {
 impl Places {
     /// The sums saturate: such a channel does not fit into any file.
     fn new(capacity: usize, settings: &Settings) -> Self {
-        let readers = if settings.mode == Mode::Broadcast { size_of::<Readers>() } else { 0 };
+        let readers = if settings.mode == Mode::Queue { 0 } else { size_of::<Readers>() };
         let slots = size_of::<ChannelControl>() + readers;
         let more = slots.saturating_add(capacity.saturating_mul(size_of::<Slot>()));
         let rows = more.saturating_add(capacity.saturating_mul(settings.more_words() * 8));
@@ -226,7 +226,10 @@ impl<'a> ChannelTable<'a> {
                 let readers = memory.at(at(size_of::<ChannelControl>()))?;
                 Broadcast::new(tail, readers, slots, more).map(Carrier::Broadcast)
             }
-            Mode::Latest => Latest::new(tail, &control.newest.0, slots, more).map(Carrier::Latest),
+            Mode::Latest => {
+                let readers = memory.at(at(size_of::<ChannelControl>()))?;
+                Latest::new(tail, &control.newest.0, readers, slots, more).map(Carrier::Latest)
+            }
         };
         Ok(Self { control, carrier: carrier.ok_or(NO_SLOTS)? })
     }
@@ -270,18 +273,21 @@ impl<'a> ChannelTable<'a> {
     /// Calls `look` with every party that has begun something which others may be waiting for.
     pub fn for_each_in_the_way(&self, mut look: impl FnMut(Party)) {
         let refused = match &self.carrier {
-            Carrier::Queue(ring, _) => {
+            Carrier::Queue(ring, rows) => {
                 if let Ok(Next::Pending(party)) = ring.next() {
                     look(party);
                 }
+                rows.iter().flat_map(Deliveries::workers).for_each(&mut look);
                 ring.in_the_way()
             }
             Carrier::Broadcast(ring) => {
                 ring.senders_at_work().for_each(&mut look);
+                ring.readers().for_each(|reader| look(reader.party));
                 None
             }
             Carrier::Latest(ring) => {
                 ring.senders_at_work().for_each(&mut look);
+                ring.readers().for_each(&mut look);
                 None
             }
         };
@@ -326,9 +332,10 @@ impl<'a> ChannelTable<'a> {
         }
     }
 
-    /// Repairs what the dead party `dead` left; only one reaper does so at a time. `on_last` is called with
-    /// messages that the channel holds nothing for any more.
-    pub fn reap(&self, dead: Party, on_last: &mut dyn FnMut(&[u64])) {
+    /// Repairs what the dead party `dead` left; only one reaper does so at a time. What the channel holds for nobody
+    /// any more it holds until somebody needs the memory.
+    pub fn reap(&self, dead: Party) {
+        let on_last = &mut |_: &[u64]| {};
         match &self.carrier {
             Carrier::Queue(ring, rows) => {
                 if let Some(rows) = rows {
@@ -349,6 +356,12 @@ impl<'a> ChannelTable<'a> {
                 ring.reap(dead, on_last);
             }
         }
+        self.control.not_empty.notify_all();
+        self.control.not_full.notify_all();
+    }
+
+    /// A dead party is a member no more. This comes last: until then others find it dead.
+    pub fn remove_member(&self, dead: Party) {
         self.control.senders.leave(dead);
         self.control.receivers.leave(dead);
         self.control.not_empty.notify_all();

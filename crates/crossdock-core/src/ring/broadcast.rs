@@ -12,15 +12,25 @@
 //! | claim | `FREE`, `CLAIMED`, `ARMED` | as in the queue | as in the queue |
 //! | message | `WRITING` | its sender is at work; what was here before is gone | that sender, to `READY`; its reaper, to `HOLE` |
 //! | message | `READY`, `HOLE` | as in the queue | the sender of the next lap, to `WRITING` |
-//! | unseen | bit *n* | reader *n* has yet to see this lap's message | reader *n* or its reaper clears it; a sender that drops the oldest clears all |
+//! | unseen | lap, bit *n* | reader *n* has yet to see this lap's message | reader *n* or its reaper clears it; a sender that drops the oldest clears all |
+//! | pins | bit *n* | reader *n* is just taking hold of what the message leads to | reader *n* or its reaper clears it |
 //!
-//! Who clears the last bit of a message has to let go of what the channel holds for it.
+//! The unseen word has the lower 16 bits of the lap above its 48 bits, and its bits are cleared by exchanges of
+//! the whole word: a bit that was set again for the next message is not mistaken for the old one. (A reader that
+//! stood still for exactly 2^16 laps could be, in a channel that drops the oldest; it loses one message more.)
+//!
+//! # What a message leads to
+//!
+//! The channel holds it as long as anybody has yet to see the message or has pinned it ([`Broadcast::any`]), and
+//! then until somebody needs the memory. A reader pins the message, looks whether it still is to be seen, takes
+//! hold of what it leads to, clears its bit, and unpins.
 //!
 //! # Ordering
 //!
 //! A reader clears its bit (`AcqRel`) after it has read the payload, a sender that drops the oldest swaps all
-//! bits for none (`AcqRel`) before it writes: whichever is first, the other knows. A bit that was set again
-//! meanwhile, a lap later, is told apart by the message's word, which has gone through `WRITING` by then.
+//! bits for none (`SeqCst`) before it writes: whichever is first, the other knows. Who looks whether the channel's
+//! hold is still needed looks for bits first and for pins second, a reader pins first and looks for its bit second,
+//! all sequentially consistent: one of them sees the other.
 //!
 //! A sender looks for whom a message is and, after it has sent it, whether they are still there; a reader that
 //! leaves says so before it clears its bits. All four are sequentially consistent, so one of them clears the
@@ -31,7 +41,7 @@
 //! As in the queue. A reaper clears the bits of a dead reader in every slot before its row is given out again.
 
 use super::slot::{
-    Cursor, FREE, HOLE, INDEX_MASK, LAP_MASK, LEN_MASK, READY, STATE_MASK, Slot, WRITING, Words,
+    Cursor, FREE, HOLE, INDEX_BITS, INDEX_MASK, LAP_MASK, LEN_MASK, READY, STATE_MASK, Slot, WRITING, Words,
     len_of, next_lap, worker,
 };
 use super::slots::{Room, Slots};
@@ -42,7 +52,10 @@ use crate::primitive::{AtomicU64, fence, spin_loop};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
 /// Readers that a ring can have.
-pub const READERS_MAX: usize = 60;
+pub const READERS_MAX: usize = 48;
+
+/// The readers' bits in an unseen word.
+const BITS: u64 = (1 << READERS_MAX) - 1;
 
 /// One reader's row.
 #[repr(C, align(64))]
@@ -75,6 +88,25 @@ impl Readers {
             lost: AtomicU64::new(0),
         };
         Self { active: AtomicU64::new(0), rows: std::array::from_fn(row) }
+    }
+
+    pub(super) fn take_row(&self, me: Party) -> Option<usize> {
+        let mine = me.index() as u64 + 1;
+        self.rows
+            .iter()
+            .position(|row| row.owner.compare_exchange(0, mine, AcqRel, Relaxed).is_ok())
+    }
+
+    pub(super) fn free_row(&self, row: usize) {
+        self.rows[row].owner.store(0, Release);
+    }
+
+    pub(super) fn row_of(&self, party: Party) -> Option<usize> {
+        self.rows.iter().position(|row| owner(row) == Some(party))
+    }
+
+    pub(super) fn owners(&self) -> impl Iterator<Item = Party> {
+        self.rows.iter().filter_map(owner)
     }
 }
 
@@ -121,7 +153,7 @@ impl Subscription {
 pub enum Taken {
     /// It is the reader's, which is the last one to see it or not.
     Mine {
-        /// Whether the channel's hold on its arrays is to be let go of.
+        /// Whether nobody has yet to see it now.
         is_last: bool,
     },
     /// It was dropped meanwhile, and what was read of it may be anything.
@@ -161,7 +193,7 @@ impl<'a> Broadcast<'a> {
     /// Messages that somebody has yet to see, at about this moment.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.slots.iter().filter(|slot| unseen(slot).load(Acquire) != 0).count()
+        self.slots.iter().filter(|slot| unseen(slot).load(Acquire) & BITS != 0).count()
     }
 
     /// Whether everybody has seen everything, at about this moment.
@@ -211,26 +243,22 @@ impl<'a> Broadcast<'a> {
     fn remove_reader(&self, row: usize, on_last: &mut dyn FnMut(&[u64])) {
         let bit = 1 << row;
         self.readers.active.fetch_and(!bit, SeqCst);
-        for index in 0..self.slots.count() as u64 {
+        for (index, slot) in (0..).zip(self.slots.iter()) {
             self.clear(index, bit, on_last);
+            slot.take.pins.fetch_and(!bit, SeqCst);
         }
-        self.readers.rows[row].owner.store(0, Release);
+        self.readers.free_row(row);
     }
 
-    /// Clears bits of the slot of a position.
+    /// Clears bits of the message in the slot of a position, whatever its lap.
     fn clear(&self, position: u64, bits: u64, on_last: &mut dyn FnMut(&[u64])) {
         let Some(slot) = self.slots.at(position) else { return };
         fence(SeqCst);
-        if unseen(slot).load(SeqCst) & bits == 0 {
-            return;
-        }
-        let word = slot.message.word.load(Acquire);
-        let words = self.slots.words(position, len_of(word));
-        let before = unseen(slot).fetch_and(!bits, AcqRel);
-        let is_last = before & bits != 0 && before & !bits == 0;
-        // If a sender has been here meanwhile, the hold stays until somebody needs the memory.
-        if is_last && word & STATE_MASK == READY && slot.message.word.load(Relaxed) == word {
-            on_last(&words);
+        let before = unseen(slot).load(SeqCst);
+        let Some(is_last) = clear_bits(slot, before & !BITS, bits) else { return };
+        if is_last {
+            let word = slot.message.word.load(Acquire);
+            on_last(&self.slots.words(position, len_of(word)));
         }
     }
 
@@ -248,7 +276,7 @@ impl<'a> Broadcast<'a> {
         on_last: &mut dyn FnMut(&[u64]),
     ) -> Result<Claim<'a>, Refused> {
         let room = |slot: &Slot, position| {
-            if is_dropping || unseen(slot).load(Acquire) == 0 {
+            if is_dropping || unseen(slot).load(Acquire) & BITS == 0 {
                 Room::Free
             } else if self.tail.position.load(Acquire) == position {
                 Room::Full(None)
@@ -264,11 +292,12 @@ impl<'a> Broadcast<'a> {
     /// Takes the message of the lap before out of a slot that was just claimed.
     #[inline]
     fn clear_out(&self, slot: &Slot, position: u64, on_last: &mut dyn FnMut(&[u64])) {
-        if unseen(slot).load(Acquire) != 0 {
+        let before = unseen(slot).load(Acquire);
+        if before & BITS != 0 {
             // Nobody but this sender changes the message now.
             let word = slot.message.word.load(Acquire);
             let words = self.slots.words(position, len_of(word));
-            if unseen(slot).swap(0, AcqRel) != 0 && word & STATE_MASK == READY {
+            if unseen(slot).swap(before & !BITS, SeqCst) & BITS != 0 && word & STATE_MASK == READY {
                 on_last(&words);
             }
         }
@@ -283,30 +312,27 @@ impl<'a> Broadcast<'a> {
     }
 
     /// Sends a claimed slot, with the same payload if it was armed. Returns whether nobody has yet to see the
-    /// message: then the caller lets go of what the channel holds for it.
+    /// message.
     #[inline]
     #[must_use]
     pub fn publish(&self, claim: Claim<'a>, payload: &[u64]) -> bool {
         let slot = claim.slot;
         let ready = self.slots.write(&claim, payload);
         let readers = self.readers.active.load(SeqCst);
-        unseen(slot).store(readers, Release);
+        let lap = tag(claim.position);
+        unseen(slot).store(lap | readers & BITS, Release);
         slot.message.word.store(ready, Release);
-        let is_unread = readers == 0 || self.clear_gone(slot, readers);
+        let is_unread = readers == 0 || self.clear_gone(slot, lap, readers);
         self.slots.end(self.tail, &claim);
         is_unread
     }
 
     /// Clears the bits of readers that have left. Returns whether there were such bits, and no others.
     #[inline]
-    fn clear_gone(&self, slot: &Slot, readers: u64) -> bool {
+    fn clear_gone(&self, slot: &Slot, lap: u64, readers: u64) -> bool {
         fence(SeqCst);
-        let gone = readers & !self.readers.active.load(SeqCst);
-        if gone == 0 {
-            return false;
-        }
-        let before = unseen(slot).fetch_and(!gone, AcqRel);
-        before & gone != 0 && before & !gone == 0
+        let gone = readers & !self.readers.active.load(SeqCst) & BITS;
+        gone != 0 && clear_bits(slot, lap, gone) == Some(true)
     }
 
     /// Looks for the next message of a reader and changes nothing but its place.
@@ -321,7 +347,8 @@ impl<'a> Broadcast<'a> {
             let slot = self.slots.at(position).ok_or(NONSENSE)?;
             let lap = position & LAP_MASK;
             let word = slot.message.word.load(Acquire);
-            let is_mine = unseen(slot).load(Acquire) & reader.bit() != 0;
+            let seen = unseen(slot).load(Acquire);
+            let is_mine = seen & reader.bit() != 0 && seen & !BITS == tag(word);
             match relation(word & LAP_MASK, lap) {
                 Lap::Same if word & STATE_MASK == READY && is_mine => {
                     let first = slot.read(len_of(word));
@@ -337,7 +364,7 @@ impl<'a> Broadcast<'a> {
                 }
                 Lap::Before if is_mine => {
                     // Sent while this reader came, from a place before its first.
-                    self.clear(position, reader.bit(), &mut |_| {});
+                    clear_bits(slot, tag(word), reader.bit());
                 }
                 Lap::Same | Lap::Before => return Ok(None),
                 Lap::After => self.catch_up(reader)?,
@@ -354,8 +381,8 @@ impl<'a> Broadcast<'a> {
     }
 
     fn lose(&self, reader: &mut Subscription, count: u64) {
-        reader.lost += count;
-        reader.lost_new += count;
+        reader.lost = reader.lost.saturating_add(count);
+        reader.lost_new = reader.lost_new.saturating_add(count);
         self.readers.rows[reader.row].lost.store(reader.lost, Relaxed);
     }
 
@@ -379,20 +406,39 @@ impl<'a> Broadcast<'a> {
         Ok(())
     }
 
-    /// Takes a message: the commit store of a receive. The caller has made sure that what it leads to stays
-    /// even if the channel lets go of it.
+    /// Pins a message that a reader has looked at. Returns whether it still is to be seen: then what was read of it
+    /// is right, and the channel holds what it leads to until [`unpin`](Self::unpin).
+    #[inline]
+    #[must_use]
+    pub fn pin(&self, reader: &Subscription, message: &Message) -> bool {
+        let Some(slot) = self.slots.at(message.position) else { return false };
+        // The payload was read before this.
+        slot.take.pins.fetch_or(reader.bit(), SeqCst);
+        let now = unseen(slot).load(SeqCst);
+        now & reader.bit() != 0
+            && now & !BITS == tag(message.position)
+            && slot.message.word.load(Acquire) == message.word
+    }
+
+    /// The reader holds what the message leads to itself, or does not want it.
+    #[inline]
+    pub fn unpin(&self, reader: &Subscription, message: &Message) {
+        if let Some(slot) = self.slots.at(message.position) {
+            slot.take.pins.fetch_and(!reader.bit(), SeqCst);
+        }
+    }
+
+    /// Takes a message: the commit store of a receive.
     #[inline]
     pub fn take(&self, reader: &mut Subscription, message: &Message) -> Taken {
         let Some(slot) = self.slots.at(message.position) else { return Taken::Lost };
-        let before = unseen(slot).fetch_and(!reader.bit(), AcqRel);
-        let is_there =
-            before & reader.bit() != 0 && slot.message.word.load(Relaxed) == message.word;
+        let cleared = clear_bits(slot, tag(message.position), reader.bit());
         reader.has_begun = true;
-        if !is_there {
+        if cleared.is_none() {
             self.lose(reader, 1);
         }
         self.go_to(reader, self.slots.after(message.position));
-        if is_there { Taken::Mine { is_last: before & !reader.bit() == 0 } } else { Taken::Lost }
+        cleared.map_or(Taken::Lost, |is_last| Taken::Mine { is_last })
     }
 
     /// Whether a message that a reader looked at is still there.
@@ -401,7 +447,8 @@ impl<'a> Broadcast<'a> {
         // What was read of the payload came before this look at the words.
         fence(Acquire);
         self.slots.at(message.position).is_some_and(|slot| {
-            let is_unseen = unseen(slot).load(Acquire) & reader.bit() != 0;
+            let now = unseen(slot).load(Acquire);
+            let is_unseen = now & reader.bit() != 0 && now & !BITS == tag(message.position);
             is_unseen && slot.message.word.load(Relaxed) == message.word
         })
     }
@@ -430,7 +477,7 @@ impl<'a> Broadcast<'a> {
         let slot = self.slots.at(position)?;
         let claim = slot.claim.word.load(Acquire);
         let is_free = claim == (position & LAP_MASK) | FREE;
-        (!is_free || unseen(slot).load(Acquire) != 0).then(|| Refused::Full(worker(claim)))
+        (!is_free || unseen(slot).load(Acquire) & BITS != 0).then(|| Refused::Full(worker(claim)))
     }
 
     /// Before a last look at the ring ahead of a sleep: sees what was published before the tail was moved to
@@ -443,11 +490,9 @@ impl<'a> Broadcast<'a> {
     /// seen to. The caller is the only reaper now. Returns whether anything changed.
     pub fn reap(&self, dead: Party, on_last: &mut dyn FnMut(&[u64])) -> bool {
         let mut changed = false;
-        for (index, row) in self.readers.rows.iter().enumerate() {
-            if owner(row) == Some(dead) {
-                self.remove_reader(index, on_last);
-                changed = true;
-            }
+        while let Some(row) = self.readers.row_of(dead) {
+            self.remove_reader(row, on_last);
+            changed = true;
         }
         for slot in self.slots.iter() {
             let claim = slot.claim.word.load(Acquire);
@@ -463,9 +508,9 @@ impl<'a> Broadcast<'a> {
         let lap = claim & LAP_MASK;
         if slot.message.word.load(Acquire) & !LEN_MASK == lap | READY {
             // Sent, perhaps to readers that have left. What nobody sees is let go of when it is needed.
-            self.clear_gone(slot, unseen(slot).load(Acquire));
+            self.clear_gone(slot, tag(lap), unseen(slot).load(Acquire));
         } else {
-            unseen(slot).store(0, Release);
+            unseen(slot).store(tag(lap), Release);
             slot.message.word.store(lap | HOLE, Release);
         }
         let free = next_lap(lap) | FREE;
@@ -477,7 +522,7 @@ impl<'a> Broadcast<'a> {
     pub fn for_each(&self, mut look: impl FnMut(&[u64])) {
         for (index, slot) in (0..).zip(self.slots.iter()) {
             let word = slot.message.word.load(Acquire);
-            if word & STATE_MASK == READY && unseen(slot).load(Acquire) != 0 {
+            if word & STATE_MASK == READY && unseen(slot).load(Acquire) & BITS != 0 {
                 look(&self.slots.words(index, len_of(word)));
             }
         }
@@ -493,9 +538,15 @@ impl<'a> Broadcast<'a> {
             }
             fence(Acquire);
             let word = slot.message.word.load(Acquire);
-            word & STATE_MASK == READY
-                && unseen(slot).load(Acquire) != 0
+            let is_unseen = unseen(slot).load(SeqCst) & BITS != 0;
+            if word & STATE_MASK == READY
+                && is_unseen
                 && wanted(&self.slots.words(index, len_of(word)))
+            {
+                return true;
+            }
+            // After the bits: what a reader has pinned may be any message that was here.
+            slot.take.pins.load(SeqCst) != 0
         });
         // What was read of the payloads came before what the caller looks at next.
         fence(Acquire);
@@ -523,6 +574,27 @@ fn relation(word: u64, lap: u64) -> Lap {
 #[inline]
 fn unseen(slot: &Slot) -> &AtomicU64 {
     &slot.take.word
+}
+
+/// What an unseen word says of the lap of a position or of a message's word.
+#[inline]
+fn tag(word: u64) -> u64 {
+    (word & LAP_MASK) << (64 - 16 - INDEX_BITS)
+}
+
+/// Clears bits of a message if it still is the one of that lap. Returns whether they were the last ones; `None` if
+/// none of them was set.
+#[inline]
+fn clear_bits(slot: &Slot, lap: u64, bits: u64) -> Option<bool> {
+    let word = unseen(slot);
+    let mut now = word.load(Acquire);
+    while now & !BITS == lap && now & bits != 0 {
+        match word.compare_exchange_weak(now, now & !bits, AcqRel, Acquire) {
+            Ok(_) => return Some(now & !bits & BITS == 0),
+            Err(changed) => now = changed,
+        }
+    }
+    None
 }
 
 fn owner(row: &Reader) -> Option<Party> {

@@ -1,10 +1,10 @@
 //! A ring that keeps its newest message, for whoever looks before the next one is sent.
 //!
 //! The slots are those of the [queue](super), used one after the other; a word beside them says which message
-//! is the newest. A reader changes nothing: it reads, takes hold of what the message leads to, and asks whether
-//! the message is still the newest. If so, the channel held it meanwhile, and the reader holds it from then on. So
-//! readers hold up neither senders nor each other. A sender waits for another sender only: in each slot at work
-//! or kept there is one message, and there are more slots than senders at work.
+//! is the newest. A reader reads, pins the message's slot, and asks whether the message is still the newest. If so,
+//! the channel holds what it leads to until it is unpinned ([`Latest::any`]), and the reader takes a hold of its
+//! own. So readers hold up neither senders nor each other. A sender waits for another sender only: in each slot at
+//! work or kept there is one message, and there are more slots than senders at work.
 //!
 //! # States
 //!
@@ -13,13 +13,15 @@
 //! | claim | `FREE`, `CLAIMED`, `ARMED` | as in the queue | as in the queue |
 //! | message | `WRITING`, `READY`, `HOLE` | as in [`broadcast`](super::broadcast) | as there |
 //! | kept | lap and `KEPT` | the channel holds what the message of this lap leads to | who makes another message the newest, or finds that its own never was, clears it |
+//! | pins | bit *n* | reader *n* is just taking hold of what the message leads to | reader *n* or its reaper clears it |
 //! | newest | 0 | nothing was sent yet | any sender, to its position plus one |
 //! | newest | position plus one | the newest message | any sender of a later one |
 //!
 //! # Ordering
 //!
-//! A sender stores `READY` before it makes the message the newest (`AcqRel`), and clears what was kept after that.
-//! A reader that sees the same newest message after it took hold (a fence before it) took hold in time.
+//! A sender stores `READY` before it makes the message the newest, and clears what was kept after that. Who looks
+//! whether the channel's hold is still needed looks for what is kept first and for pins second; a reader pins first and
+//! looks for the newest second, all sequentially consistent: one of them sees the other.
 //!
 //! # Owner death
 //!
@@ -30,12 +32,13 @@ use super::slot::{
     Cursor, FREE, HOLE, INDEX_MASK, LAP_MASK, LEN_MASK, READY, STATE_MASK, Slot, WRITING, Words,
     len_of, next_lap, worker,
 };
+use super::broadcast::Readers;
 use super::slots::{Room, Slots};
 use super::{ATTEMPTS_MAX, Claim, Message, NONSENSE, Refused};
 use crate::Corrupt;
 use crate::party::Party;
 use crate::primitive::{AtomicU64, fence, spin_loop};
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
 const KEPT: u64 = 1;
 
@@ -47,6 +50,7 @@ pub const CAPACITY_MIN: usize = 2;
 pub struct Latest<'a> {
     tail: &'a Cursor,
     newest: &'a AtomicU64,
+    readers: &'a Readers,
     slots: Slots<'a>,
 }
 
@@ -57,11 +61,12 @@ impl<'a> Latest<'a> {
     pub fn new(
         tail: &'a Cursor,
         newest: &'a AtomicU64,
+        readers: &'a Readers,
         slots: &'a [Slot],
         more: &'a [AtomicU64],
     ) -> Option<Self> {
         let slots = Slots::new(slots, more)?;
-        (slots.count() >= CAPACITY_MIN).then_some(Self { tail, newest, slots })
+        (slots.count() >= CAPACITY_MIN).then_some(Self { tail, newest, readers, slots })
     }
 
     /// The number of slots.
@@ -93,7 +98,7 @@ impl<'a> Latest<'a> {
             let kept = kept(slot).load(Acquire);
             if kept == 0 {
                 Room::Free
-            } else if ((kept & LAP_MASK) | (position & INDEX_MASK)) + 1 == self.number() {
+            } else if position_of(kept, position).wrapping_add(1) == self.number() {
                 // All slots between are holes of the dead.
                 Room::Taken
             } else if self.tail.position.load(Acquire) == position {
@@ -126,10 +131,10 @@ impl<'a> Latest<'a> {
     /// Makes a message the newest one, unless a newer one is there.
     #[inline]
     fn promote(&self, position: u64, on_last: &mut dyn FnMut(&[u64])) {
-        let mine = position + 1;
+        let mine = position.wrapping_add(1);
         let mut newest = self.newest.load(Acquire);
         while newest < mine {
-            match self.newest.compare_exchange_weak(newest, mine, AcqRel, Acquire) {
+            match self.newest.compare_exchange_weak(newest, mine, SeqCst, Acquire) {
                 Ok(before) => {
                     if let Some(before) = before.checked_sub(1) {
                         self.let_go(before, on_last);
@@ -151,7 +156,7 @@ impl<'a> Latest<'a> {
         let words = self.slots.words(position, len_of(word));
         let keeps = (position & LAP_MASK) | KEPT;
         // Until this the slot is not used again, so what was read is whole.
-        if kept(slot).compare_exchange(keeps, 0, AcqRel, Relaxed).is_ok()
+        if kept(slot).compare_exchange(keeps, 0, SeqCst, Relaxed).is_ok()
             && word & STATE_MASK == READY
         {
             on_last(&words);
@@ -178,23 +183,59 @@ impl<'a> Latest<'a> {
         Err(NONSENSE)
     }
 
-    /// Whether a message is still the newest. If the caller took hold of what it leads to before this, the
-    /// channel held it then.
+    /// Gives a reader a row; `None` if there are too many.
+    #[must_use]
+    pub fn subscribe(&self, me: Party) -> Option<usize> {
+        self.readers.take_row(me)
+    }
+
+    /// Gives a reader's row back.
+    pub fn unsubscribe(&self, reader: usize) {
+        for slot in self.slots.iter() {
+            slot.take.pins.fetch_and(!(1 << reader), SeqCst);
+        }
+        self.readers.free_row(reader);
+    }
+
+    /// All readers.
+    pub fn readers(&self) -> impl Iterator<Item = Party> {
+        self.readers.owners()
+    }
+
+    /// Pins a message that a reader has looked at. Returns whether it still is the newest: then what was read of it
+    /// is right, and the channel holds what it leads to until [`unpin`](Self::unpin).
     #[inline]
+    #[must_use]
+    pub fn pin(&self, reader: usize, message: &Message) -> bool {
+        let Some(slot) = self.slots.at(message.position) else { return false };
+        // The payload was read before this.
+        slot.take.pins.fetch_or(1 << reader, SeqCst);
+        self.newest.load(SeqCst) == message.position.wrapping_add(1)
+    }
+
+    /// The reader holds what the message leads to itself, or does not want it.
+    #[inline]
+    pub fn unpin(&self, reader: usize, message: &Message) {
+        if let Some(slot) = self.slots.at(message.position) {
+            slot.take.pins.fetch_and(!(1 << reader), SeqCst);
+        }
+    }
+
+    /// Whether a message is still the newest.
     #[must_use]
     pub fn is_newest(&self, message: &Message) -> bool {
         // What was read of the payload came before this look.
         fence(Acquire);
-        self.newest.load(Acquire) == message.position + 1
+        self.newest.load(Acquire) == message.position.wrapping_add(1)
     }
 
     /// The number of a message, as [`number`](Self::number) gave it when it was the newest.
     #[must_use]
     pub fn number_of(&self, message: &Message) -> u64 {
-        message.position + 1
+        message.position.wrapping_add(1)
     }
 
-    /// All words of a message. Valid if [`is_newest`](Self::is_newest) says so.
+    /// All words of a message. Valid if [`pin`](Self::pin) or [`is_newest`](Self::is_newest) says so.
     #[must_use]
     pub fn read(&self, message: &Message) -> Words {
         self.slots.read(message)
@@ -227,6 +268,10 @@ impl<'a> Latest<'a> {
     /// changed.
     pub fn reap(&self, dead: Party, on_last: &mut dyn FnMut(&[u64])) -> bool {
         let mut changed = false;
+        while let Some(row) = self.readers.row_of(dead) {
+            self.unsubscribe(row);
+            changed = true;
+        }
         for (index, slot) in (0..).zip(self.slots.iter()) {
             let claim = slot.claim.word.load(Acquire);
             if worker(claim) != Some(dead) {
@@ -251,8 +296,8 @@ impl<'a> Latest<'a> {
     fn let_go_of_old(&self, on_last: &mut dyn FnMut(&[u64])) {
         for (index, slot) in (0..).zip(self.slots.iter()) {
             let kept = kept(slot).load(Acquire);
-            let position = (kept & LAP_MASK) | index;
-            if kept != 0 && position + 1 < self.newest.load(Acquire) {
+            let position = position_of(kept, index);
+            if kept != 0 && position.wrapping_add(1) < self.newest.load(Acquire) {
                 self.let_go(position, on_last);
             }
         }
@@ -279,14 +324,26 @@ impl<'a> Latest<'a> {
             }
             fence(Acquire);
             let word = slot.message.word.load(Acquire);
-            word & STATE_MASK == READY
-                && kept(slot).load(Acquire) != 0
+            let is_kept = kept(slot).load(SeqCst) != 0;
+            if word & STATE_MASK == READY
+                && is_kept
                 && wanted(&self.slots.words(index, len_of(word)))
+            {
+                return true;
+            }
+            // After that: what a reader has pinned may be any message that was here.
+            slot.take.pins.load(SeqCst) != 0
         });
         // What was read of the payloads came before what the caller looks at next.
         fence(Acquire);
         found
     }
+}
+
+/// The position of the message that a kept word is about, in the slot with that index.
+#[inline]
+fn position_of(kept: u64, index: u64) -> u64 {
+    (kept & LAP_MASK) | (index & INDEX_MASK)
 }
 
 /// The word of a slot that says whether its message is kept.

@@ -70,6 +70,8 @@ pub(super) struct Written {
 #[derive(Debug)]
 pub(super) struct Taken {
     pub(super) word: AtomicU64,
+    /// Of a broadcast and of a latest-value cell: readers that take hold of what the message leads to.
+    pub(super) pins: AtomicU64,
 }
 
 #[cfg(not(loom))]
@@ -85,7 +87,7 @@ impl Slot {
         Self {
             claim: Claimed { word: AtomicU64::new(FREE), payload: zeroes() },
             message: Written { word: AtomicU64::new(FREE), payload: zeroes() },
-            take: Taken { word: AtomicU64::new(OPEN) },
+            take: Taken { word: AtomicU64::new(OPEN), pins: AtomicU64::new(0) },
         }
     }
 

@@ -11,7 +11,7 @@ use crossdock_core::ticket::Ticket;
 use crossdock_sys::map::Access;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{Ordering, fence};
 
 /// Where an array lies and what keeps it there.
 ///
@@ -116,7 +116,10 @@ impl Raw {
             return Err(Error::new(ErrorKind::Unsupported, text));
         };
         lease.check_ours()?;
-        let is_sole = Arc::strong_count(lease) == 1 && !lease.is_shared.load(Ordering::Acquire);
+        let is_only = Arc::strong_count(lease) == 1;
+        // Whoever had another handle has let go of it (`Release`) after it may have shared the lease.
+        fence(Ordering::Acquire);
+        let is_sole = is_only && !lease.is_shared.load(Ordering::Acquire);
         if !is_sole {
             lease.member.share(lease);
         }

@@ -76,10 +76,7 @@ impl Core {
         }
         let is_dropping = self.settings().when_full == WhenFull::DropOldest;
         let control = self.map.table.control;
-        let on_drop = &mut |words: &[u64]| {
-            self.let_go(words);
-            control.ledger.add(Counter::Dropped, 1);
-        };
+        let on_drop = &mut |_: &[u64]| control.ledger.add(Counter::Dropped, 1);
         let mut claim = match ring.claim(self.member.me.party, is_dropping, on_drop) {
             Ok(claim) => claim,
             Err(Refused::Full(_)) => return Err(NotSent::Full),
@@ -89,9 +86,7 @@ impl Core {
             ring.arm(&mut claim, &parcel.words);
             self.hand_over(&parcel.arrays);
         }
-        if ring.publish(claim, &parcel.words) {
-            self.let_go(&parcel.words);
-        }
+        let _ = ring.publish(claim, &parcel.words);
         control.not_empty.notify_all();
         Ok(())
     }
@@ -126,43 +121,47 @@ impl Core {
                 all = ring.read(&message);
                 &all[..]
             };
-            // The holds first: the channel's may go as soon as the message has been seen.
+            if !ring.pin(place, &message) {
+                // It was dropped meanwhile.
+                ring.unpin(place, &message);
+                continue;
+            }
             let outcome = self
                 .sight(words, inbox)
                 .and_then(|()| inbox.open(|ticket, region| self.adopt_shared(ticket, region)));
-            if outcome.is_err() && ring.is_current(place, &message) {
-                // It may work later, unless it never can.
-                let is_final =
-                    |error: &Error| matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Stale);
-                if outcome.as_ref().is_err_and(is_final) {
-                    ring.take(place, &message);
-                }
+            // What can never be received must not come again; what may work later (no descriptor, no address
+            // space) does.
+            let is_taken = outcome.as_ref().map_or_else(
+                |error| matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Stale),
+                |()| true,
+            );
+            let taken = if is_taken { ring.take(place, &message) } else { Taken::Lost };
+            ring.unpin(place, &message);
+            if taken == (Taken::Mine { is_last: true }) {
+                self.map.table.control.not_full.notify();
+            }
+            // If it was dropped after it had been pinned, it counts as missed, and so it is.
+            if taken != Taken::Lost || outcome.is_err() {
                 return outcome.map_err(NotReceived::Failed);
             }
-            match ring.take(place, &message) {
-                Taken::Mine { is_last } => {
-                    if is_last {
-                        self.let_go(words);
-                        self.map.table.control.not_full.notify();
-                    }
-                    return outcome.map_err(NotReceived::Failed);
-                }
-                Taken::Lost => inbox.discard(),
-            }
+            inbox.discard();
         }
     }
 }
 
 impl<M: SharedMessage> Receiver<M> {
     pub(super) fn new(core: Arc<Core>) -> Result<Self> {
-        let Some(place) = core.broadcast()?.subscribe(core.member.me.party) else {
+        let ring = core.broadcast()?;
+        // First a member, so that others find it if it dies.
+        core.join(End::Receiver);
+        let Some(place) = ring.subscribe(core.member.me.party) else {
+            core.leave(End::Receiver);
             let text = format!(
                 "all {READERS_MAX} places for receivers of broadcast {:?} are taken",
                 core.name()
             );
             return Err(Error::new(ErrorKind::TooManyPeers, text).named(core.name()));
         };
-        core.join(End::Receiver);
         Ok(Self { core, place: Mutex::new(place), messages: PhantomData })
     }
 
@@ -170,7 +169,7 @@ impl<M: SharedMessage> Receiver<M> {
     ///
     /// # Errors
     ///
-    /// As [`Sender::open`], and `TooManyPeers` when it has 60 receivers already.
+    /// As [`Sender::open`], and `TooManyPeers` when it has 48 receivers already.
     pub fn open(name: &str) -> Result<Self> {
         Core::open(name, Mode::Broadcast, &MessageType::of::<M>()).and_then(Self::new)
     }
@@ -179,7 +178,7 @@ impl<M: SharedMessage> Receiver<M> {
     ///
     /// # Errors
     ///
-    /// `TooManyPeers` when there are 60 already.
+    /// `TooManyPeers` when there are 48 already.
     pub fn resubscribe(&self) -> Result<Self> {
         Self::new(Arc::clone(&self.core))
     }
@@ -263,7 +262,8 @@ impl<M: SharedMessage> Drop for Receiver<M> {
         if self.core.check_ours().is_ok()
             && let Ok(ring) = self.core.broadcast()
         {
-            ring.unsubscribe(self.place.get_mut(), &mut |words| self.core.let_go(words));
+            ring.unsubscribe(self.place.get_mut(), &mut |_| {});
+            self.core.signal(End::Sender).notify_all();
         }
         self.core.leave(End::Receiver);
     }

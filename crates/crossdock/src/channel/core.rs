@@ -10,7 +10,7 @@
 
 use super::map::ChannelMap;
 use super::message::MessageType;
-use super::parcel::{self, Inbox, Parcel, Received};
+use super::parcel::{Inbox, Parcel, Received};
 use super::recent::Recent;
 use crate::arena::lease::Lease;
 use crate::arena::map::Region;
@@ -58,6 +58,9 @@ pub(crate) struct Core {
     recent: Recent,
     /// Bytes of the message that the limit of bytes last had no room for.
     pub(super) refused_bytes: AtomicU64,
+    /// Held by the thread that takes a message which is to be acknowledged, or drops one: a reaper tells by the
+    /// process, not by the thread, who took it.
+    pub(super) taking: Mutex<()>,
     polls: AtomicU32,
     looked_ns: AtomicU64,
     /// Last: the name is given up after everything else.
@@ -146,6 +149,7 @@ impl Core {
             handles: Mutex::new([0; 2]),
             recent: Recent::default(),
             refused_bytes: AtomicU64::new(0),
+            taking: Mutex::default(),
             polls: AtomicU32::new(0),
             looked_ns: AtomicU64::new(now_ns()),
             named,
@@ -180,7 +184,8 @@ impl Core {
         }
         let found = read_text(self.named.file(), header);
         let text = format!(
-            "cannot open channel {name:?} of {}: it carries {found} (both programs must define the              messages alike)",
+            "cannot open channel {name:?} of {}: it carries {found} (both programs must define the \
+             messages alike)",
             wanted.text
         );
         Err(Error::new(ErrorKind::WrongType, text).named(name))
@@ -319,29 +324,6 @@ impl Core {
         }
     }
 
-    /// Lets go of what the channel holds for a message that is in it no more. The hold behind a ticket that is
-    /// not sole stays until somebody needs the memory: another ticket may lead there.
-    #[cold]
-    pub(super) fn let_go(&self, words: &[u64]) {
-        for ticket in parcel::tickets(words, self.settings()).iter().filter(|ticket| ticket.is_sole)
-        {
-            self.let_go_of(ticket);
-        }
-    }
-
-    /// Lets go of what the channel holds for a sole ticket. If its arena cannot be opened now, that too stays
-    /// until somebody needs the memory.
-    pub(super) fn let_go_of(&self, ticket: &Ticket) {
-        if let Ok(arena) = self.member.arena(ticket.arena)
-            && let Ok(entry) = arena.entry(ticket.chunk)
-        {
-            entry.chunk.release(self.map.party().party);
-            if arena.table().control.is_orphan() {
-                self.member.clean_orphans();
-            }
-        }
-    }
-
     /// Looks at what a message leads to, before it is taken.
     #[inline]
     pub(super) fn sight(&self, words: &[u64], inbox: &mut Inbox) -> Result<()> {
@@ -363,7 +345,8 @@ impl Core {
         self.check_generation(Received { ticket, lease })
     }
 
-    /// Takes hold of what a ticket leads to, beside the channel, which keeps its own hold.
+    /// Takes hold of what a ticket leads to, beside the channel, which keeps its own hold until somebody needs the
+    /// memory: another ticket in the channel may lead there, and nobody could say so in one step with that.
     #[inline]
     pub(super) fn adopt_shared(&self, ticket: Ticket, region: Arc<Region>) -> Result<Received> {
         let lease = self.member.adopt_shared(&ticket, &region)?;
@@ -400,9 +383,17 @@ impl Core {
             }
         };
         // Both come from the sender's processor: the sooner they are asked for, the better.
-        prefetch_write(region.map.entry(ticket.chunk)?);
+        let entry = region.map.entry(ticket.chunk)?;
+        prefetch_write(entry);
         if ticket.len_bytes + ticket.offset_bytes > region.len {
             return Err(self.corrupt(crossdock_core::Corrupt("an array beyond its region")));
+        }
+        let (number, first, len) = entry.extent();
+        let is_inside = ticket.offset_bytes.checked_sub(first).is_some_and(|offset| {
+            offset.checked_add(ticket.len_bytes).is_some_and(|end| end <= len)
+        });
+        if number != ticket.region || !is_inside {
+            return Err(self.corrupt(crossdock_core::Corrupt("an array beyond its chunk")));
         }
         let access = if ticket.is_unique { Access::ReadWrite } else { Access::ReadOnly };
         let first = region.mapping(access)?.as_ptr().wrapping_add(ticket.offset_bytes as usize);

@@ -16,12 +16,12 @@ use std::sync::Arc;
 #[must_use = "a message that is not acknowledged goes back to the queue"]
 pub struct Delivery<M: Message> {
     /// `None` once it is settled.
-    message: Option<(M, Box<Unsettled>)>,
+    message: Option<(M, Unsettled)>,
     core: Arc<Core>,
 }
 
 impl<M: Message> Delivery<M> {
-    pub(super) fn new(core: &Arc<Core>, message: M, unsettled: Box<Unsettled>) -> Self {
+    pub(super) fn new(core: &Arc<Core>, message: M, unsettled: Unsettled) -> Self {
         Self { message: Some((message, unsettled)), core: Arc::clone(core) }
     }
 
@@ -40,7 +40,7 @@ impl<M: Message> Delivery<M> {
         let Some((message, unsettled)) = self.message.take() else {
             unreachable!("a delivery is settled once")
         };
-        self.core.settle(*unsettled, true);
+        self.core.settle(unsettled, true);
         message
     }
 
@@ -64,7 +64,7 @@ impl<M: Message> Drop for Delivery<M> {
         if let Some((message, unsettled)) = self.message.take() {
             // First this process's own hold, so that the next one is alone with it.
             drop(message);
-            self.core.settle(*unsettled, false);
+            self.core.settle(unsettled, false);
         }
     }
 }
@@ -82,6 +82,8 @@ impl<M: Message + fmt::Debug> fmt::Debug for Delivery<M> {
 #[derive(Debug)]
 pub struct DeadLetters<'a, M: Message> {
     pub(super) core: &'a Arc<Core>,
+    /// The row to look at next.
+    pub(super) next: usize,
     pub(super) messages: std::marker::PhantomData<fn() -> M>,
 }
 
@@ -90,15 +92,16 @@ impl<M: Message> Iterator for DeadLetters<'_, M> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let mut inbox = Inbox::default();
-        let unsettled = match self.core.try_dead_letter(&mut inbox) {
+        let unsettled = match self.core.try_dead_letter(self.next, &mut inbox) {
             Ok(found) => found?,
             Err(error) => return Some(Err(error)),
         };
+        self.next = unsettled.index() + 1;
         match M::unpack(&mut inbox) {
             Ok(message) => Some(Ok(Delivery::new(self.core, message, unsettled))),
             Err(error) => {
                 // It never can be read, so it is not to be found again.
-                self.core.settle(*unsettled, true);
+                self.core.settle(unsettled, true);
                 Some(Err(error))
             }
         }

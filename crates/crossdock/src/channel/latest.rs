@@ -31,12 +31,14 @@ use super::message::{MessageType, SharedMessage};
 use super::options::ChannelOptions;
 use super::parcel::{Inbox, Parcel};
 use super::{open_within, sending, without_end};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crossdock_core::layout::Carrier;
+use crossdock_core::ring::broadcast::READERS_MAX;
 use crossdock_core::ring::latest::Latest;
 use crossdock_core::ring::{Refused, SLOT_WORDS};
 use crossdock_core::settings::Mode;
 use crossdock_sys::clock::Deadline;
+use parking_lot::Mutex;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -52,6 +54,8 @@ pub struct Sender<M: SharedMessage> {
 /// The receiving end of a latest-value cell.
 pub struct Receiver<M: SharedMessage> {
     pub(super) core: Arc<Core>,
+    /// Its row among the readers. The lock: one pin at a time.
+    row: Mutex<usize>,
     /// The number of the message that was received last.
     seen: AtomicU64,
     messages: PhantomData<fn() -> M>,
@@ -82,7 +86,7 @@ impl Core {
             ring.arm(&mut claim, &parcel.words);
             self.hand_over(&parcel.arrays);
         }
-        ring.publish(claim, &parcel.words, &mut |words| self.let_go(words));
+        ring.publish(claim, &parcel.words, &mut |_| {});
         self.map.table.control.not_empty.notify_all();
         // Another sender may be waiting for the slot before.
         self.map.table.control.not_full.notify();
@@ -90,7 +94,7 @@ impl Core {
     }
 
     /// Receives the newest message unless its number is `seen`. Returns its number.
-    fn receive_newest(&self, seen: u64, inbox: &mut Inbox) -> Result<u64, NotReceived> {
+    fn receive_newest(&self, row: usize, seen: u64, inbox: &mut Inbox) -> Result<u64, NotReceived> {
         self.check_ours().map_err(NotReceived::Failed)?;
         let ring = self.latest().map_err(NotReceived::Failed)?;
         loop {
@@ -111,31 +115,53 @@ impl Core {
                 all = ring.read(&message);
                 &all[..]
             };
-            // The holds first: they count if the message is the newest after that.
-            let outcome = self
-                .sight(words, inbox)
-                .and_then(|()| inbox.open(|ticket, region| self.adopt_shared(ticket, region)));
-            if ring.is_newest(&message) {
+            let outcome = ring.pin(row, &message).then(|| {
+                self.sight(words, inbox)
+                    .and_then(|()| inbox.open(|ticket, region| self.adopt_shared(ticket, region)))
+            });
+            ring.unpin(row, &message);
+            if let Some(outcome) = outcome {
                 return outcome.map(|()| ring.number_of(&message)).map_err(NotReceived::Failed);
             }
-            inbox.discard();
         }
     }
 }
 
 impl<M: SharedMessage> Receiver<M> {
-    pub(super) fn new(core: Arc<Core>) -> Self {
+    pub(super) fn new(core: Arc<Core>) -> Result<Self> {
+        let ring = core.latest()?;
+        // First a member, so that others find it if it dies.
         core.join(End::Receiver);
-        Self { core, seen: AtomicU64::new(0), messages: PhantomData }
+        let Some(row) = ring.subscribe(core.member.me.party) else {
+            core.leave(End::Receiver);
+            let text = format!(
+                "all {READERS_MAX} places for receivers of latest-value cell {:?} are taken",
+                core.name()
+            );
+            return Err(Error::new(ErrorKind::TooManyPeers, text).named(core.name()));
+        };
+        let (row, seen) = (Mutex::new(row), AtomicU64::new(0));
+        Ok(Self { core, row, seen, messages: PhantomData })
+    }
+
+    /// Another receiver, which has seen what this one has.
+    ///
+    /// # Errors
+    ///
+    /// `TooManyPeers` when there are 48 already.
+    pub fn resubscribe(&self) -> Result<Self> {
+        let receiver = Self::new(Arc::clone(&self.core))?;
+        receiver.seen.store(self.seen.load(Ordering::Relaxed), Ordering::Relaxed);
+        Ok(receiver)
     }
 
     /// Opens a cell that somebody has made, with the same message type.
     ///
     /// # Errors
     ///
-    /// As [`Sender::open`].
+    /// As [`Sender::open`], and `TooManyPeers` when it has 48 receivers already.
     pub fn open(name: &str) -> Result<Self> {
-        Core::open(name, Mode::Latest, &MessageType::of::<M>()).map(Self::new)
+        Core::open(name, Mode::Latest, &MessageType::of::<M>()).and_then(Self::new)
     }
 
     /// The newest message, whether this receiver had it before or not; `None` if none was sent yet.
@@ -145,7 +171,7 @@ impl<M: SharedMessage> Receiver<M> {
     /// `Forked`, `Corrupt`, `Stale`.
     pub fn get(&self) -> Result<Option<M>> {
         let mut inbox = Inbox::default();
-        match self.core.receive_newest(0, &mut inbox) {
+        match self.core.receive_newest(*self.row.lock(), 0, &mut inbox) {
             Ok(number) => {
                 self.seen.store(number, Ordering::Relaxed);
                 self.unpack(&mut inbox).map(Some)
@@ -171,7 +197,7 @@ impl<M: SharedMessage> Receiver<M> {
     /// [`TryRecvError`].
     pub fn try_recv(&self) -> Result<M, TryRecvError> {
         let mut inbox = Inbox::default();
-        match self.core.receive_newest(self.seen.load(Ordering::Relaxed), &mut inbox) {
+        match self.core.receive_newest(*self.row.lock(), self.seen.load(Ordering::Relaxed), &mut inbox) {
             Ok(number) => {
                 self.seen.store(number, Ordering::Relaxed);
                 self.unpack(&mut inbox).map_err(TryRecvError::Failed)
@@ -197,7 +223,7 @@ impl<M: SharedMessage> Receiver<M> {
     fn recv_until(&self, deadline: Option<Deadline>) -> Result<M, RecvTimeoutError> {
         let mut inbox = Inbox::default();
         let attempt =
-            || match self.core.receive_newest(self.seen.load(Ordering::Relaxed), &mut inbox) {
+            || match self.core.receive_newest(*self.row.lock(), self.seen.load(Ordering::Relaxed), &mut inbox) {
                 Err(NotReceived::Empty) => None,
                 other => Some(other),
             };
@@ -221,16 +247,13 @@ impl<M: SharedMessage> Receiver<M> {
     }
 }
 
-impl<M: SharedMessage> Clone for Receiver<M> {
-    fn clone(&self) -> Self {
-        let receiver = Self::new(Arc::clone(&self.core));
-        receiver.seen.store(self.seen.load(Ordering::Relaxed), Ordering::Relaxed);
-        receiver
-    }
-}
-
 impl<M: SharedMessage> Drop for Receiver<M> {
     fn drop(&mut self) {
+        if self.core.check_ours().is_ok()
+            && let Ok(ring) = self.core.latest()
+        {
+            ring.unsubscribe(*self.row.get_mut());
+        }
         self.core.leave(End::Receiver);
     }
 }

@@ -177,6 +177,6 @@ impl ChannelOptions {
         &self,
         name: &str,
     ) -> Result<latest::Receiver<M>> {
-        self.create(name, Mode::Latest, &MessageType::of::<M>()).map(latest::Receiver::new)
+        self.create(name, Mode::Latest, &MessageType::of::<M>()).and_then(latest::Receiver::new)
     }
 }

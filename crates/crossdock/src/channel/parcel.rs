@@ -145,10 +145,6 @@ impl Inbox {
     }
 
     /// The tickets of a message that was sighted.
-    pub(super) fn tickets(&self) -> impl Iterator<Item = &Ticket> {
-        self.sighted.iter().flatten().map(|(ticket, _)| ticket)
-    }
-
     /// Makes the arrays of a message that was sighted this process's own, by `adopt`.
     #[inline]
     pub(super) fn open(

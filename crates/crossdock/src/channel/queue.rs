@@ -3,29 +3,16 @@
 use super::core::{Core, End, NotReceived, NotSent};
 use super::parcel::{Inbox, Parcel, tickets};
 use crate::error::{Error, ErrorKind, Result};
-use arrayvec::ArrayVec;
 use crossdock_core::deliveries::{Deliveries, Row};
 use crossdock_core::layout::{Carrier, Counter};
 use crossdock_core::ring::{Message, Refused, Ring, SLOT_WORDS};
-use crossdock_core::settings::{ARRAYS_MAX, WhenFull};
+use crossdock_core::settings::WhenFull;
 use crossdock_core::sync::MutexGuard;
-use crossdock_core::ticket::Ticket;
 use crossdock_sys::clock::now_ns;
 use std::sync::atomic::Ordering;
 
 /// The part of a delivery that has to be settled: acknowledged or given back.
-#[derive(Debug)]
-pub(crate) struct Unsettled {
-    row: Row,
-    /// What the channel holds for this message alone.
-    sole: ArrayVec<Ticket, ARRAYS_MAX>,
-}
-
-impl Unsettled {
-    pub(super) fn deliveries(&self) -> u64 {
-        self.row.deliveries()
-    }
-}
+pub(crate) type Unsettled = Row;
 
 impl Core {
     #[inline]
@@ -41,6 +28,11 @@ impl Core {
             Carrier::Queue(_, rows) => rows.as_ref(),
             Carrier::Broadcast(_) | Carrier::Latest(_) => None,
         }
+    }
+
+    /// Whether somebody else has a message that may come to be delivered again.
+    fn may_be_returned(&self) -> bool {
+        self.rows().is_some_and(|rows| rows.may_come_from_others(self.member.me.party))
     }
 
     /// Whether receivers acknowledge.
@@ -134,17 +126,22 @@ impl Core {
         Ok(bytes)
     }
 
-    /// Throws the oldest message away. Returns whether there was one.
+    /// Throws the oldest message away: receives it, and drops it. Returns whether there was one.
     #[cold]
     fn drop_oldest(&self, ring: &Ring<'_>) -> Result<bool> {
+        let _taking = self.taking.lock();
         loop {
             let Some(message) = ring.poll().map_err(|why| self.corrupt(why))? else {
                 return Ok(false);
             };
-            let words = ring.read(&message);
+            let mut inbox = Inbox::default();
+            let is_sighted = self.sight(&ring.read(&message), &mut inbox).is_ok();
             if ring.take(&message, self.member.me.party) {
-                self.let_go(&words);
-                let _ = ring.finish(&message);
+                if is_sighted {
+                    // If it cannot be received, its memory is found when somebody needs it.
+                    let _ = inbox.open(|ticket, region| self.adopt(ticket, region));
+                }
+                self.finish(ring, &message);
                 self.map.table.control.ledger.add(Counter::Dropped, 1);
                 return Ok(true);
             }
@@ -156,7 +153,7 @@ impl Core {
     pub(super) fn try_recv(
         &self,
         inbox: &mut Inbox,
-    ) -> Result<Option<Box<Unsettled>>, NotReceived> {
+    ) -> Result<Option<Unsettled>, NotReceived> {
         self.check_ours().map_err(NotReceived::Failed)?;
         let ring = self.ring().map_err(NotReceived::Failed)?;
         if let Some(rows) = self.rows()
@@ -167,7 +164,7 @@ impl Core {
         loop {
             let message = match ring.poll() {
                 Ok(Some(message)) => message,
-                Ok(None) if !self.members(End::Sender).have_left() => {
+                Ok(None) if !self.members(End::Sender).have_left() || self.may_be_returned() => {
                     return Err(NotReceived::Empty);
                 }
                 // The last sender may have sent just before it left.
@@ -192,7 +189,7 @@ impl Core {
         ring: &Ring<'_>,
         message: &Message,
         inbox: &mut Inbox,
-    ) -> Result<Option<Option<Box<Unsettled>>>> {
+    ) -> Result<Option<Option<Unsettled>>> {
         let me = self.member.me.party;
         let all;
         let words = if message.len() <= SLOT_WORDS {
@@ -237,6 +234,7 @@ impl Core {
         words: &[u64],
     ) -> Result<Option<Row>> {
         let me = self.member.me.party;
+        let _taking = self.taking.lock();
         let Some(row) = rows.prepare(me, message.position(), words, now_ns()) else {
             let text = format!(
                 "channel {:?} has {} messages that were delivered and not acknowledged, as many as it was \
@@ -260,7 +258,7 @@ impl Core {
         &self,
         rows: &Deliveries<'_>,
         inbox: &mut Inbox,
-    ) -> Result<Option<Box<Unsettled>>> {
+    ) -> Result<Option<Unsettled>> {
         let ledger = &self.map.table.control.ledger;
         if !ledger.take_returned() {
             return Ok(None);
@@ -272,11 +270,15 @@ impl Core {
         self.deliver_words(row, &words, inbox)
     }
 
-    /// Takes a dead letter, if there is one.
-    pub(super) fn try_dead_letter(&self, inbox: &mut Inbox) -> Result<Option<Box<Unsettled>>> {
+    /// Takes a dead letter, if there is one in a row from number `first` on.
+    pub(super) fn try_dead_letter(
+        &self,
+        first: usize,
+        inbox: &mut Inbox,
+    ) -> Result<Option<Unsettled>> {
         self.check_ours()?;
         let rows = self.rows().ok_or_else(|| self.not_acknowledged())?;
-        let taken = rows.take_dead(self.member.me.party, now_ns());
+        let taken = rows.take_dead(self.member.me.party, first, now_ns());
         let Some((row, words)) = taken.map_err(|why| self.corrupt(why))? else { return Ok(None) };
         self.deliver_words(row, &words, inbox)
     }
@@ -286,25 +288,23 @@ impl Core {
         row: Row,
         words: &[u64],
         inbox: &mut Inbox,
-    ) -> Result<Option<Box<Unsettled>>> {
+    ) -> Result<Option<Unsettled>> {
         match self.sight(words, inbox) {
             Ok(()) => self.deliver(row, inbox),
             Err(error) => {
-                self.settle(Unsettled { row, sole: ArrayVec::new() }, false);
+                self.settle(row, false);
                 Err(error)
             }
         }
     }
 
     /// Takes hold of what a delivered message leads to; the channel holds it as well until it is acknowledged.
-    fn deliver(&self, row: Row, inbox: &mut Inbox) -> Result<Option<Box<Unsettled>>> {
-        let sole = inbox.tickets().filter(|ticket| ticket.is_sole).copied().collect();
-        let unsettled = Unsettled { row, sole };
+    fn deliver(&self, row: Row, inbox: &mut Inbox) -> Result<Option<Unsettled>> {
         match inbox.open(|ticket, region| self.adopt_shared(ticket, region)) {
-            Ok(()) => Ok(Some(Box::new(unsettled))),
+            Ok(()) => Ok(Some(row)),
             Err(error) => {
                 // It never can be received, so it is not to come again.
-                self.settle(unsettled, true);
+                self.settle(row, true);
                 Err(error)
             }
         }
@@ -317,13 +317,9 @@ impl Core {
         }
         let Some(rows) = self.rows() else { return false };
         if is_acknowledged {
-            let was_ours = rows.acknowledge(unsettled.row);
-            if was_ours {
-                unsettled.sole.iter().for_each(|ticket| self.let_go_of(ticket));
-            }
-            return was_ours;
+            return rows.acknowledge(unsettled);
         }
-        let reaped = rows.give_back(unsettled.row);
+        let reaped = rows.give_back(unsettled);
         self.map.table.note_reaped(reaped);
         if reaped.returned > 0 {
             self.map.table.control.not_empty.notify_all();

@@ -129,15 +129,15 @@ impl<M: Message> Receiver<M> {
 
     /// A received message, acknowledged if that is to be done.
     #[inline]
-    fn finish(&self, inbox: &mut Inbox, unsettled: Option<Box<Unsettled>>) -> Result<M> {
+    fn finish(&self, inbox: &mut Inbox, unsettled: Option<Unsettled>) -> Result<M> {
         let message = M::unpack(inbox);
         if let Some(unsettled) = unsettled {
-            self.core.settle(*unsettled, true);
+            self.core.settle(unsettled, true);
         }
         message.map_err(|error| self.core.within(error))
     }
 
-    fn try_take(&self, inbox: &mut Inbox) -> Result<Option<Box<Unsettled>>, TryRecvError> {
+    fn try_take(&self, inbox: &mut Inbox) -> Result<Option<Unsettled>, TryRecvError> {
         match self.core.try_recv(inbox) {
             Ok(unsettled) => Ok(unsettled),
             Err(NotReceived::Empty) => {
@@ -154,7 +154,7 @@ impl<M: Message> Receiver<M> {
         &self,
         inbox: &mut Inbox,
         deadline: Option<Deadline>,
-    ) -> Result<Option<Box<Unsettled>>, RecvTimeoutError> {
+    ) -> Result<Option<Unsettled>, RecvTimeoutError> {
         let attempt = || match self.core.try_recv(inbox) {
             Err(NotReceived::Empty) => None,
             other => Some(other),
@@ -171,18 +171,23 @@ impl<M: Message> Receiver<M> {
     ///
     /// # Errors
     ///
-    /// As [`recv`](Self::recv), if there was not a single one.
-    pub fn recv_many(&self, max: usize) -> Result<Vec<M>, RecvError> {
+    /// As [`recv`](Self::recv), with the messages that came before the one that could not be received.
+    pub fn recv_many(&self, max: usize) -> Result<Vec<M>, (Vec<M>, RecvError)> {
         let mut messages = Vec::new();
-        if max == 0 {
-            return Ok(messages);
+        if max > 0 {
+            match self.recv() {
+                Ok(message) => messages.push(message),
+                Err(error) => return Err((messages, error)),
+            }
         }
-        messages.push(self.recv()?);
         while messages.len() < max {
             match self.try_recv() {
                 Ok(message) => messages.push(message),
-                // The next call says it.
-                Err(_) => break,
+                Err(TryRecvError::Failed(error)) => {
+                    return Err((messages, RecvError::Failed(error)));
+                }
+                // The next call says whether everybody has gone.
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
             }
         }
         Ok(messages)
@@ -233,21 +238,21 @@ impl<M: Message> Receiver<M> {
     fn delivery(
         &self,
         inbox: &mut Inbox,
-        unsettled: Option<Box<Unsettled>>,
+        unsettled: Option<Unsettled>,
     ) -> Result<Delivery<M>> {
         let unsettled = unsettled.ok_or_else(|| self.core.not_acknowledged())?;
         match M::unpack(inbox) {
             Ok(message) => Ok(Delivery::new(&self.core, message, unsettled)),
             Err(error) => {
                 // It never can be received, so it is not to come again.
-                self.core.settle(*unsettled, true);
+                self.core.settle(unsettled, true);
                 Err(self.core.within(error))
             }
         }
     }
 
-    /// The dead letters: messages that were delivered as often as the channel allows and never acknowledged. Each
-    /// stays one until it is [acknowledged](Delivery::acknowledge).
+    /// The dead letters: messages that were delivered as often as the channel allows and never acknowledged, each of
+    /// them once. It stays one until it is [acknowledged](Delivery::acknowledge).
     ///
     /// # Examples
     ///
@@ -265,7 +270,7 @@ impl<M: Message> Receiver<M> {
     /// ```
     #[must_use = "iterators are lazy"]
     pub fn dead_letters(&self) -> DeadLetters<'_, M> {
-        DeadLetters { core: &self.core, messages: PhantomData }
+        DeadLetters { core: &self.core, next: 0, messages: PhantomData }
     }
 
     /// Receives until every sender has gone.

@@ -3,17 +3,18 @@ use super::*;
 struct Memory {
     tail: Cursor,
     newest: AtomicU64,
+    readers: Readers,
     slots: Vec<Slot>,
 }
 
 impl Memory {
     fn new(capacity: usize) -> Self {
         let slots = (0..capacity).map(|_| Slot::new()).collect();
-        Self { tail: Cursor::new(), newest: AtomicU64::new(0), slots }
+        Self { tail: Cursor::new(), newest: AtomicU64::new(0), readers: Readers::new(), slots }
     }
 
     fn ring(&self) -> Latest<'_> {
-        Latest::new(&self.tail, &self.newest, &self.slots, &[]).unwrap()
+        Latest::new(&self.tail, &self.newest, &self.readers, &self.slots, &[]).unwrap()
     }
 }
 
@@ -51,7 +52,9 @@ fn only_the_newest_is_kept_and_each_is_let_go_of_once() {
             assert!(!ring.any(|words| words[0] == value - 1));
         }
     }
-    assert!(Latest::new(&Cursor::new(), &AtomicU64::new(0), &[Slot::new()], &[]).is_none());
+    let (memory, one) = (Memory::new(2), [Slot::new()]);
+    let too_few = Latest::new(&memory.tail, &memory.newest, &memory.readers, &one, &[]);
+    assert!(too_few.is_none());
 }
 
 #[test]
@@ -91,6 +94,25 @@ fn what_a_dead_sender_left_is_finished_or_undone() {
         assert_eq!(send(&ring, 3), [expected]);
         assert_eq!(newest(&ring), Some(3));
     }
+}
+
+#[test]
+fn what_a_reader_has_pinned_is_held_until_it_is_unpinned() {
+    let memory = Memory::new(2);
+    let ring = memory.ring();
+    let reader = ring.subscribe(party(1)).unwrap();
+    send(&ring, 1);
+    let message = ring.newest().unwrap().unwrap();
+    assert!(ring.pin(reader, &message));
+    send(&ring, 2);
+    send(&ring, 3);
+    assert!(ring.any(|_| false), "the channel may still be needed to hold it");
+    ring.unpin(reader, &message);
+    assert!(!ring.any(|_| false));
+    assert!(!ring.pin(reader, &message), "it is the newest no more");
+    assert!(ring.reap(party(1), &mut |_| {}), "the reader died over that");
+    assert!(!ring.any(|_| false));
+    assert_eq!(ring.readers().count(), 0);
 }
 
 #[test]
