@@ -81,7 +81,10 @@ fn mutated(ground: &mut Ground, is_wanted: impl Fn(&str) -> bool) -> Done {
         fs::write(side_file("round"), &name)?;
         let turns = Instant::now();
         while turns.elapsed() < ROUND {
-            for file in fs::read_dir(&ground.names)?.filter_map(Result::ok) {
+            // A table that is damaged can look as if nobody were there; whoever leaves then takes even the
+            // directory away, and whoever comes next makes it anew.
+            let files = fs::read_dir(&ground.names).into_iter().flatten();
+            for file in files.filter_map(Result::ok) {
                 let file = file.file_name().to_string_lossy().into_owned();
                 let is_wanted = is_wanted(if file == name { NAME } else { &file });
                 if is_wanted && let Ok(file) = open_file(ground, &file) {
