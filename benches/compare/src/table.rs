@@ -67,6 +67,9 @@ impl Comparison {
     pub(crate) fn ratio_text(&self) -> String {
         let (ratio, against) = (short(self.ratio), &self.against);
         match self.goal {
+            Goal::AtLeast(_) | Goal::Speed if self.ratio < 1.0 => {
+                format!("{ratio} \u{d7} as fast as {against}")
+            }
             Goal::AtLeast(_) | Goal::Speed => format!("{ratio} \u{d7} faster than {against}"),
             Goal::AtMost(_) | Goal::Ratio => format!("{ratio} \u{d7} {against}"),
         }

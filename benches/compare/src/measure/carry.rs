@@ -27,8 +27,6 @@ pub(crate) struct Carrier {
     pub(crate) hop: Option<(&'static str, u64)>,
 }
 
-/// Trips of a burst of hops alone.
-const TRIPS: usize = 20;
 /// How long both sides wait before each of them until they are asleep.
 pub(crate) const PAUSE_NS: u64 = 50_000;
 
@@ -36,6 +34,7 @@ pub(crate) const PAUSE_NS: u64 = 50_000;
 pub(crate) struct Running {
     whole: Option<Pair>,
     hop: Option<(Pair, u64)>,
+    trips: usize,
 }
 
 /// What was measured of one carrier.
@@ -64,13 +63,19 @@ impl Start {
 }
 
 impl Running {
-    pub(crate) fn start(bench: &Bench, carrier: &Carrier, bytes: usize) -> Result<Self> {
+    /// Starts what carries whole arrays, and what plays hops alone, `trips` there and back in a burst.
+    pub(crate) fn start(
+        bench: &Bench,
+        carrier: &Carrier,
+        bytes: usize,
+        trips: usize,
+    ) -> Result<Self> {
         let whole = carrier.start.open(bench, bytes)?;
         let hop = match carrier.hop {
             Some((role, pause_ns)) => Some((Pair::open(bench, role, bytes)?, pause_ns)),
             None => None,
         };
-        Ok(Self { whole, hop })
+        Ok(Self { whole, hop, trips })
     }
 
     /// Carries one array full of `value`; nothing if there is no Python.
@@ -80,7 +85,7 @@ impl Running {
         measured.written_hop.push_round(vec![passage.hop_ns]);
         measured.total.push_round(vec![passage.total_ns]);
         measured.hop.push_round(match &mut self.hop {
-            Some((hop, pause_ns)) => hop.burst(TRIPS, *pause_ns)?,
+            Some((hop, pause_ns)) => hop.burst(self.trips, *pause_ns)?,
             None => vec![passage.hop_ns],
         });
         Ok(())

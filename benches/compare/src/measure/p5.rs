@@ -35,6 +35,9 @@ const SIZES: &[Size] = &[
 /// Written + hop + read against the queue, and against out of band, at every size.
 const TOTAL_GOALS: [Goal; 2] = [Goal::AtLeast(10.0), Goal::AtLeast(3.0)];
 
+/// Round trips of a burst of hops alone.
+const TRIPS: usize = 20;
+
 const fn carrier(start: Start, label: &'static str) -> Carrier {
     Carrier { start, label, hop: None }
 }
@@ -92,7 +95,7 @@ fn carry(bench: &Bench, bytes: usize, rounds: usize, bar: &ProgressBar) -> Resul
     let mut running = Vec::new();
     for carrier in CARRIERS {
         bar.set_message(format!("starting {} {}", carrier.label, size(bytes)));
-        running.push(Running::start(bench, carrier, bytes)?);
+        running.push(Running::start(bench, carrier, bytes, TRIPS)?);
     }
     let mut all: Vec<Measured> = CARRIERS.iter().map(|_| Measured::default()).collect();
     for round in 0..=rounds {

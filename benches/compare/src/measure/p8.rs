@@ -48,16 +48,17 @@ const fn partitioned(start: Start, label: &'static str, records: u64) -> Player 
     Player { is_partitioned: true, ..rival(start, label, records) }
 }
 
+/// Times faster.
+const GOALS: [Goal; 3] = [Goal::AtLeast(1.0), Goal::AtLeast(3.0), Goal::AtLeast(100.0)];
 /// An array where a record would do is not what the goals are about.
 const NO_GOALS: [Goal; 3] = [Goal::Ratio; 3];
 
 /// Whom ours are held against: the player, and its short name.
 const RIVALS: [(usize, &str); 3] = [(2, "crossbeam"), (3, "iceoryx2"), (5, "mp.Queue")];
-const GOALS: [Goal; 3] = [Goal::AtLeast(1.0), Goal::AtLeast(3.0), Goal::AtLeast(100.0)];
 const PLAYERS: &[Player] = &[
     Player {
         start: Start::Processes("crossdock-stream"),
-        label: "crossdock: record in the queue",
+        label: "crossdock: record",
         records: 25_600,
         goals: Some(GOALS),
         is_partitioned: false,

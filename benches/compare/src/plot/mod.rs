@@ -4,8 +4,10 @@ mod chart;
 mod scale;
 mod svg;
 
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::path::Path;
+
+use indicatif::ProgressBar;
 
 use crate::Result;
 use crate::bench::Bench;
@@ -97,59 +99,111 @@ const STEP: usize = 4;
 const ROUNDS: [usize; 2] = [40, 3];
 /// So many bytes are carried of a size between.
 const BYTES_PER_SIZE: usize = 256 << 20;
+/// Round trips of a burst of hops alone.
+const TRIPS: usize = 100;
+/// Up to this size all subjects take turns; the larger arrays of all would not fit into every machine.
+const TOGETHER_BYTES_MAX: usize = 64 << 20;
+
+/// Up to this size an array that does not count goes first: what the others have left in the caches would
+/// cost more than a small array does.
+const WARMED_BYTES_MAX: usize = 1 << 20;
+
+/// What has been measured of a subject.
+struct Series {
+    subject: &'static Subject,
+    points: Vec<Point>,
+    /// Whether it could not do a size.
+    is_out: bool,
+}
 
 /// Measures every subject at every size and draws what came out.
-///
-/// One subject at a time, so that the large arrays of several are never there together. The drawing has an
-/// axis of eight powers of ten, to which a drift of the machine is nothing.
 pub(crate) fn run(bench: &Bench, file: &Path, note: impl FnOnce() -> String) -> Result<()> {
-    // An unwritable file is better known before the minutes than after.
-    fs::write(file, "")?;
+    // A file that cannot be written is better known before the minutes than after; a drawing that is there
+    // stays until there is another.
+    OpenOptions::new().append(true).create(true).open(file)?;
+    let start = |subject| Series { subject, points: Vec::new(), is_out: false };
+    let mut all: Vec<Series> = SUBJECTS.iter().map(start).collect();
     let sizes: Vec<usize> = std::iter::successors(Some(BYTES[0]), |bytes| Some(bytes * STEP))
         .take_while(|bytes| *bytes <= BYTES[1])
         .collect();
-    let bar = bench.progress("plot", sizes.len() * SUBJECTS.len());
-    let mut lines = Vec::new();
-    for Subject { carrier, class, mark, is_ours } in SUBJECTS {
-        let mut points = Vec::new();
-        for bytes in &sizes {
-            bar.set_message(format!("{} {}", carrier.label, size(*bytes)));
-            match point(bench, carrier, *bytes) {
-                Ok(point) => points.extend(point),
-                Err(error) => {
-                    interrupt::check()?;
-                    if *is_ours {
-                        return Err(format!("{} {}: {error}", carrier.label, size(*bytes)).into());
-                    }
-                    let left_out = format!("{} from {} on", carrier.label, size(*bytes));
-                    bar.suspend(|| eprintln!("left out: {left_out}: {error}"));
-                    break;
-                }
-            }
-            bar.inc(1);
+    let bar = bench.progress("plot", sizes.len() * all.len());
+    for bytes in sizes {
+        let together = if bytes <= TOGETHER_BYTES_MAX { all.len() } else { 1 };
+        for group in all.chunks_mut(together) {
+            measure(bench, group, bytes, &bar)?;
         }
-        lines.push(Line { label: carrier.label, class, mark: *mark, points });
     }
     bar.finish_and_clear();
-    lines.retain(|line| !line.points.is_empty());
+    let line = |Series { subject, points, .. }: Series| Line {
+        label: subject.carrier.label,
+        class: subject.class,
+        mark: subject.mark,
+        points,
+    };
+    let lines: Vec<Line> =
+        all.into_iter().filter(|series| !series.points.is_empty()).map(line).collect();
     let drawing = chart::draw(&lines, &note()).ok_or("nothing was measured")?;
     Ok(fs::write(file, drawing)?)
 }
 
-/// The medians of a subject at one size; `None` if there is no Python. The first array warms up.
-fn point(bench: &Bench, carrier: &Carrier, bytes: usize) -> Result<Option<Point>> {
+/// Plays one size of some subjects in turn; the first round warms up and does not count.
+fn measure(bench: &Bench, group: &mut [Series], bytes: usize, bar: &ProgressBar) -> Result<()> {
     let [most, least] = ROUNDS;
     let rounds = bench.rounds((BYTES_PER_SIZE / bytes).clamp(least, most), least);
-    let mut running = Running::start(bench, carrier, bytes)?;
-    let (mut warming, mut measured) = (Measured::default(), Measured::default());
-    for round in 0..=rounds {
-        let samples = if round > 0 { &mut measured } else { &mut warming };
-        running.play((round + 1) as f64, samples)?;
+    let mut playing = Vec::new();
+    for series in &mut *group {
+        bar.set_message(format!("{} {}", series.subject.carrier.label, size(bytes)));
+        let carrier = &series.subject.carrier;
+        playing.push(if series.is_out {
+            None
+        } else {
+            let started = Running::start(bench, carrier, bytes, TRIPS);
+            series.or_out(started, bytes, bar)?.map(|running| (running, Measured::default()))
+        });
+        bar.inc(1);
     }
-    running.quit()?;
-    let medians = [measured.hop, measured.total].map(|samples| samples.summary());
-    Ok(match medians {
-        [Some(hop), Some(total)] => Some(Point { bytes, ns: [hop.p50, total.p50] }),
-        _ => None,
-    })
+    for round in 0..=rounds {
+        for (series, slot) in group.iter_mut().zip(&mut playing) {
+            let Some((running, measured)) = slot else { continue };
+            let mut warming = Measured::default();
+            let mut played = Ok(());
+            if round == 0 || bytes <= WARMED_BYTES_MAX {
+                played = running.play((2 * round + 1) as f64, &mut warming);
+            }
+            if round > 0 {
+                played = played.and_then(|()| running.play((2 * round + 2) as f64, measured));
+            }
+            if series.or_out(played, bytes, bar)?.is_none() {
+                *slot = None;
+            }
+        }
+    }
+    for (series, slot) in group.iter_mut().zip(playing) {
+        if let Some((running, Measured { hop, total, .. })) = slot {
+            running.quit()?;
+            // Nothing was measured where there is no Python.
+            if let (Some(hop), Some(total)) = (hop.summary(), total.summary()) {
+                series.points.push(Point { bytes, ns: [hop.p50, total.p50] });
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Series {
+    /// What was done; if that failed, `None` for a rival, which is out from then on.
+    fn or_out<T>(&mut self, done: Result<T>, bytes: usize, bar: &ProgressBar) -> Result<Option<T>> {
+        let error = match done {
+            Ok(value) => return Ok(Some(value)),
+            Err(error) => error,
+        };
+        interrupt::check()?;
+        let what = format!("{} {}", self.subject.carrier.label, size(bytes));
+        if self.subject.is_ours {
+            return Err(format!("{what}: {error}").into());
+        }
+        self.is_out = true;
+        bar.suspend(|| eprintln!("left out from here on: {what}: {error}"));
+        Ok(None)
+    }
 }

@@ -39,7 +39,7 @@ const ROLES: &[(&str, Role)] = &[
     ("crossdock-carry-awake", crossdock::carry_awake),
     ("crossdock-fill", crossdock::fill),
     ("crossdock-stock", crossdock::stock),
-    ("crossdock-stream", record::inline),
+    ("crossdock-stream", record::stream),
     ("crossdock-stream-handle", record::by_handle),
     ("iceoryx2-poll", iceoryx2::poll),
     ("iceoryx2-carry", iceoryx2::carry::awake),

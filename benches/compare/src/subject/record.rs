@@ -1,6 +1,6 @@
 //! crossdock: records of 64 bytes in a stream. Every end is a process of its own.
 
-use ::crossdock::channel::{Receiver, Sender};
+use ::crossdock::channel::{Message, Receiver, Sender};
 use ::crossdock::{ArrayMut, Error};
 
 use super::crossdock::OPEN_LIMIT;
@@ -10,27 +10,34 @@ use crate::place::{Place, Side};
 use crate::record::{BATCH, CAPACITY, Record};
 use crate::stream::{Sink, Source, Tally, receives, sends};
 
-impl<const N: usize> Source<N> for Sender<Record> {
+/// Records as they are, their bytes in the queue, one by one.
+struct Single<T>(T);
+
+impl Source<1> for Single<Sender<Record>> {
     #[inline]
-    fn send(&mut self, records: [Record; N]) -> Result<()> {
-        if let [record] = records.as_slice() {
-            return Ok(Sender::send(self, *record).map_err(Error::from)?);
-        }
-        Ok(self.send_many(records).map_err(|(_, error)| error)?)
+    fn send(&mut self, [record]: [Record; 1]) -> Result<()> {
+        Ok(self.0.send(record).map_err(Error::from)?)
     }
 }
 
-impl Sink for Receiver<Record> {
+impl Sink for Single<Receiver<Record>> {
     #[inline]
     fn recv(&mut self, _most: usize, tally: &mut Tally) -> Result<()> {
-        tally.take(&Receiver::recv(self)?)
+        tally.take(&self.0.recv()?)
     }
 }
 
-/// A receiver that takes as many records as there are.
-struct Batches(Receiver<Record>);
+/// The same, many in one call.
+struct Many<T>(T);
 
-impl Sink for Batches {
+impl<const N: usize> Source<N> for Many<Sender<Record>> {
+    #[inline]
+    fn send(&mut self, records: [Record; N]) -> Result<()> {
+        Ok(self.0.send_many(records).map_err(|(_, error)| error)?)
+    }
+}
+
+impl Sink for Many<Receiver<Record>> {
     #[inline]
     fn recv(&mut self, most: usize, tally: &mut Tally) -> Result<()> {
         self.0.recv_many(most).map_err(|(_, error)| error)?.iter().try_for_each(|record| tally.take(record))
@@ -63,47 +70,53 @@ impl Sink for Arrays<Receiver<ArrayMut<u64>>> {
     }
 }
 
-fn arrays<const N: usize>(place: &Place, control: &mut Control) -> Result<()> {
-    match place.side {
-        Side::A => {
-            let sender = match place.index {
-                0 => Sender::create(&place.id, CAPACITY / N)?,
-                _ => Sender::open_timeout(&place.id, OPEN_LIMIT)?,
-            };
-            control.token("")?;
-            sends::<N>(control, place, Arrays(sender))
+/// The first sender creates the channel, everybody else finds it.
+fn sender<M: Message>(place: &Place, control: &Control, capacity: usize) -> Result<Sender<M>> {
+    let sender = match place.index {
+        0 => Sender::create(&place.id, capacity)?,
+        _ => Sender::open_timeout(&place.id, OPEN_LIMIT)?,
+    };
+    control.token("")?;
+    Ok(sender)
+}
+
+fn receiver<M: Message>(place: &Place, control: &Control) -> Result<Receiver<M>> {
+    let receiver = Receiver::open_timeout(&place.id, OPEN_LIMIT)?;
+    control.token("")?;
+    Ok(receiver)
+}
+
+/// Records in the queue itself, one by one or many in one call.
+pub(crate) fn stream(place: &Place, control: &mut Control) -> Result<()> {
+    match (place.side, place.ends.batched) {
+        (Side::A, false) => {
+            let sender = sender(place, control, CAPACITY)?;
+            sends(control, place, Single(sender))
         }
-        Side::B => {
-            let receiver = Receiver::open_timeout(&place.id, OPEN_LIMIT)?;
-            control.token("")?;
-            receives(control, place, Arrays(receiver))
+        (Side::A, true) => {
+            let sender = sender(place, control, CAPACITY)?;
+            sends::<BATCH>(control, place, Many(sender))
+        }
+        (Side::B, false) => {
+            let receiver = receiver(place, control)?;
+            receives(control, place, Single(receiver))
+        }
+        (Side::B, true) => {
+            let receiver = receiver(place, control)?;
+            receives(control, place, Many(receiver))
         }
     }
 }
 
-/// Records in the queue itself.
-pub(crate) fn inline(place: &Place, control: &mut Control) -> Result<()> {
+fn arrays<const N: usize>(place: &Place, control: &mut Control) -> Result<()> {
     match place.side {
         Side::A => {
-            let sender = match place.index {
-                0 => Sender::<Record>::create(&place.id, CAPACITY)?,
-                _ => Sender::open_timeout(&place.id, OPEN_LIMIT)?,
-            };
-            control.token("")?;
-            if place.ends.batched {
-                sends::<BATCH>(control, place, sender)
-            } else {
-                sends::<1>(control, place, sender)
-            }
+            let sender = sender(place, control, CAPACITY / N)?;
+            sends::<N>(control, place, Arrays(sender))
         }
         Side::B => {
-            let receiver = Receiver::<Record>::open_timeout(&place.id, OPEN_LIMIT)?;
-            control.token("")?;
-            if place.ends.batched {
-                receives(control, place, Batches(receiver))
-            } else {
-                receives(control, place, receiver)
-            }
+            let receiver = receiver(place, control)?;
+            receives(control, place, Arrays(receiver))
         }
     }
 }
