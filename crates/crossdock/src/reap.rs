@@ -26,12 +26,8 @@ pub(crate) fn process(
     party: Party,
 ) {
     let (Ok(channels), Ok(arenas)) = (channels(namespace), arenas(namespace)) else { return };
-    for channel in channels {
+    for channel in &channels {
         channel.table.ring.reap(party);
-        channel.table.control.senders.leave(party);
-        channel.table.control.receivers.leave(party);
-        channel.table.control.not_empty.notify_all();
-        channel.table.control.not_full.notify_all();
     }
     for map in arenas {
         map.for_each_entry(|_, entry| entry.chunk.release(party));
@@ -39,8 +35,16 @@ pub(crate) fn process(
             map.table().control.set_orphan();
         }
     }
-    parties.record(party).free();
     orphans(namespace, parties);
+    // After all that: who waits on a channel looks at its members only, so as long as it is one, it is found
+    // dead again, should this process die here.
+    for channel in &channels {
+        channel.table.control.senders.leave(party);
+        channel.table.control.receivers.leave(party);
+        channel.table.control.not_empty.notify_all();
+        channel.table.control.not_full.notify_all();
+    }
+    parties.record(party).free();
 }
 
 /// Reaps what this very process held before it replaced its program by `exec`: its identity has
@@ -183,7 +187,8 @@ fn clear_everywhere(namespace: &Arc<Namespace>, party: Party) -> bool {
 pub(crate) fn orphans(namespace: &Arc<Namespace>, parties: &Parties) {
     let has_owner = |id: PartyId| parties.record(id.party).epoch() == Some(id.epoch);
     let Ok(arenas) = arenas(namespace) else { return };
-    let ownerless: Vec<_> = arenas.into_iter().filter(|map| !has_owner(map.id)).collect();
+    let is_ownerless = |map: &ArenaMap| map.table().control.is_orphan() || !has_owner(map.id);
+    let ownerless: Vec<_> = arenas.into_iter().filter(is_ownerless).collect();
     if ownerless.is_empty() {
         return;
     }
