@@ -31,6 +31,8 @@ pub(crate) struct Plan {
     pub(crate) image_stride: usize,
     /// Of the library, only situations whose name has this in it.
     pub(crate) case: String,
+    /// And only those that are soon over.
+    pub(crate) is_brief: bool,
     /// A scenario ends after so many failures.
     pub(crate) failures_max: u64,
 }

@@ -1,7 +1,8 @@
-//! Kills a process after every single machine instruction of a lock, and looks whether the others go on.
+//! Kills a process after every single machine instruction of a lock or of a library call, and looks whether
+//! the others go on.
 //!
 //! `cargo xtask stepkill` builds and runs it. The process is stepped by ptrace through the release build of
-//! `crossdock-core`; see `docs/how-to-break-it.md` for the scenarios. What it prints is for xtask.
+//! `crossdock-core` and `crossdock`; see `docs/how-to-break-it.md` for the scenarios. What it prints is for xtask.
 
 #[cfg(not(target_arch = "x86_64"))]
 compile_error!("stepkill steps through x86-64 instructions, on Linux");
@@ -54,6 +55,7 @@ fn run(args: &[String]) -> io::Result<()> {
         stride: 1,
         image_stride: 1,
         case: String::new(),
+        is_brief: false,
         failures_max: 20,
     };
     let mut only = Vec::new();
@@ -66,6 +68,7 @@ fn run(args: &[String]) -> io::Result<()> {
             "--scenario" => {
                 plan.scenarios.retain(|known| value.split(',').any(|name| name == known.name()))
             }
+            "--brief" => plan.is_brief = true,
             "--case" => value.clone_into(&mut plan.case),
             "--stride" => plan.stride = number()?.max(1),
             "--image-stride" => plan.image_stride = number()? as usize,

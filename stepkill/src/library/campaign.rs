@@ -90,7 +90,9 @@ impl Campaign<'_> {
         board::enter(0);
         let mut spans = Vec::new();
         let stride = usize::try_from(self.plan.stride).unwrap_or(usize::MAX);
-        let is_wanted = |case: &&Case| case.name.contains(&self.plan.case);
+        let is_wanted = |case: &&Case| {
+            case.name.contains(&self.plan.case) && (case.is_brief || !self.plan.is_brief)
+        };
         for case in self.play.cases.iter().filter(is_wanted) {
             let has_double_death = scenario == Scenario::S4 && case.recoverer.is_some();
             if case.scenario() != scenario && !has_double_death {
@@ -126,22 +128,12 @@ impl Campaign<'_> {
     ) -> io::Result<Way> {
         for attempt in 0.. {
             let mut trial = Trial { case, names, steps: 0, way: Way::default() };
-            let t0 = Instant::now();
             let outcome = match victim {
                 None => trial.run(Goal::Measure, None)?,
                 Some(route) => trial.run(Goal::Point(route), Some(Goal::Measure))?,
             };
             self.tally.steps.fetch_add(trial.steps, Relaxed);
             trial.way.close();
-            eprintln!(
-                "DEBUG {} {:?} steps {} points {} images {} {:?}",
-                case.name,
-                outcome,
-                trial.steps,
-                trial.way.points.len(),
-                trial.way.images.len(),
-                t0.elapsed()
-            );
             match outcome {
                 Outcome::TooFar if trial.way.len() > 0 => return Ok(trial.way),
                 Outcome::Wrong(_) => {}

@@ -63,6 +63,8 @@ pub(crate) struct Case {
     pub(crate) sleeper: Sleeper,
     /// The house comes only then as well.
     pub(crate) is_newcomer: bool,
+    /// It is soon over: the short form has it, too.
+    pub(crate) is_brief: bool,
 }
 
 impl Case {
@@ -71,9 +73,22 @@ impl Case {
         victim: fn(Actor) -> Done,
         house: fn(Actor) -> Done,
     ) -> Self {
-        let (other, recoverer, bystander) = (None, None, None);
-        let (sleeper, is_newcomer, order) = (Sleeper::No, false, Order::Lives);
-        Self { name, house, victim, other, order, recoverer, bystander, sleeper, is_newcomer }
+        Self {
+            name,
+            house,
+            victim,
+            other: None,
+            order: Order::Lives,
+            recoverer: None,
+            bystander: None,
+            sleeper: Sleeper::No,
+            is_newcomer: false,
+            is_brief: false,
+        }
+    }
+
+    pub(crate) fn brief(self) -> Self {
+        Self { is_brief: true, ..self }
     }
 
     pub(crate) fn ancestor(self, order: Order, ancestor: fn(Actor) -> Done) -> Self {

@@ -14,9 +14,9 @@ const LARGE_BYTES: usize = 1 << 20;
 
 pub(super) fn play() -> Play {
     let cases = vec![
-        Case::new("drop, received ArrayMut", drops_received, sends),
+        Case::new("drop, received ArrayMut", drops_received, sends).brief(),
         Case::new("drop, received Array, its sender keeps it", drops_shared, keeps_clone),
-        Case::new("drop, one's own", drops_own, receives),
+        Case::new("drop, one's own", drops_own, receives).brief(),
         Case::new("loan, of a size with a file to itself", loans_large, receives),
         Case::new("trim", trims, receives),
         Case::new("drop, the last array of a dead process", drops_last, receives)

@@ -14,7 +14,7 @@ pub(super) fn play() -> Play {
     let cases = vec![
         Case::new("create", creates, newcomer).newcomer(),
         Case::new("open", opens, has_block),
-        Case::new("drop", drops, has_block),
+        Case::new("drop", drops, has_block).brief(),
         Case::new("drop of the last handle", drops_last, newcomer).newcomer(),
         Case::new("unlink", unlinks, has_block),
         Case::new("open of a dead process's", opens_dead, newcomer)

@@ -19,7 +19,7 @@ pub(super) fn play() -> Play {
         Case::new("join, as the first one", joins, newcomer).newcomer(),
         Case::new("create", creates, newcomer).newcomer(),
         Case::new("open", opens, has_channel),
-        Case::new("drop of a Sender", leaves, awaits_end),
+        Case::new("drop of a Sender", leaves, awaits_end).brief(),
         Case::new("drop of the last Sender, a receiver asleep", leaves, sleeps)
             .sleeper(Sleeper::Before),
         Case::new("drop of the last end", closes, newcomer).newcomer(),

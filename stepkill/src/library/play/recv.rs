@@ -16,12 +16,14 @@ type Shared = Array<u64>;
 pub(super) fn play() -> Play {
     let cases = vec![
         Case::new("recv, ArrayMut", receives_second::<Unique>, sends::<Unique>)
+            .brief()
             .recoverer(receives_too),
         Case::new("recv, Array", receives_second::<Shared>, sends::<Shared>),
         Case::new("recv, Array, its sender keeps a clone", receives_first, keeps_clones),
         Case::new("recv, the first one from an arena", receives_first_unique, sends::<Unique>),
         Case::new("recv, asleep", receives_first_unique, sends_later),
         Case::new("recv, queue full, a sender asleep", receives_second::<Unique>, sleeps_to_send)
+            .brief()
             .sleeper(Sleeper::Before),
         Case::new("recv, asleep, another receiver behind", receives_first_unique, sleeps_to_recv)
             .other(sends_one)

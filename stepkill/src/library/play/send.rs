@@ -16,13 +16,16 @@ type Shared = Array<u64>;
 pub(super) fn play() -> Play {
     let cases = vec![
         Case::new("send, ArrayMut", sends::<Unique>, receives::<Unique>)
+            .brief()
             .recoverer(receives_too::<Unique>),
         Case::new("send, Array", sends::<Shared>, receives::<Shared>),
         Case::new("send, Array, a clone stays", sends_a_clone, receives::<Shared>)
             .recoverer(receives_too::<Shared>),
         Case::new("loan, fresh, and send", loans_fresh, receives::<Unique>),
         Case::new("loan, recycled, and send", loans_recycled, receives::<Unique>),
-        Case::new("send to a sleeper", sends::<Unique>, sleeps_to_receive).sleeper(Sleeper::Before),
+        Case::new("send to a sleeper", sends::<Unique>, sleeps_to_receive)
+            .brief()
+            .sleeper(Sleeper::Before),
         Case::new("send, Array, to a sleeper", sends::<Shared>, sleeps_to_receive_shared)
             .sleeper(Sleeper::Before),
         Case::new("send, queue full, another sender behind", sends_when_full, sleeps_to_send)
