@@ -30,7 +30,7 @@ pub(crate) struct Args {
     /// Of the library, only situations whose name has this in it.
     #[arg(long)]
     case: Option<String>,
-    /// Only the seeded bugs.
+    /// Only the seeded bugs; of the primitives and parts, if some are named.
     #[arg(long, conflicts_with = "no_mutants")]
     mutants: bool,
     /// Without the seeded bugs.
@@ -97,7 +97,13 @@ fn campaign(args: &Args) -> Result<bool, String> {
     }
     if !args.no_mutants {
         let count = if args.short { SHORT_MUTANTS } else { usize::MAX };
-        for mutant in mutants::all().take(count) {
+        let wanted = args.only.as_deref().map(|only| only.split(',').collect::<Vec<_>>());
+        let is_wanted = |mutant: &&Mutant| {
+            wanted.as_ref().is_none_or(|wanted| {
+                wanted.iter().any(|name| [mutant.primitive, mutant.part].contains(name))
+            })
+        };
+        for mutant in mutants::all().filter(is_wanted).take(count) {
             let found = try_mutant(mutant).unwrap_or_else(|why| {
                 eprintln!("error: seeded bug \"{}\": {why}", mutant.name);
                 None

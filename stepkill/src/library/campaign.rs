@@ -1,9 +1,10 @@
 //! All trials of a part of the library, on many lanes at once.
 
 use super::board;
+use super::case::Case;
 use super::ground::Ground;
 use super::play::Play;
-use super::trial::{Case, Goal, Outcome, Trial};
+use super::trial::{Goal, Outcome, Trial};
 use super::way::{Route, Way};
 use crate::campaign::Plan;
 use crate::process::{self, Child};
@@ -94,7 +95,8 @@ impl Campaign<'_> {
             case.name.contains(&self.plan.case) && (case.is_brief || !self.plan.is_brief)
         };
         for case in self.play.cases.iter().filter(is_wanted) {
-            let has_double_death = scenario == Scenario::S4 && case.recoverer.is_some();
+            let recovers = case.recoverer.is_some() && !self.plan.is_brief;
+            let has_double_death = scenario == Scenario::S4 && recovers;
             if case.scenario() != scenario && !has_double_death {
                 continue;
             }

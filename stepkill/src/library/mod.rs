@@ -6,6 +6,7 @@
 
 mod board;
 mod campaign;
+mod case;
 mod ground;
 mod image;
 mod play;

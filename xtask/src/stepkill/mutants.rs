@@ -15,6 +15,8 @@ pub(crate) struct Mutant {
     original: &'static str,
     /// ...and is replaced by this.
     bug: &'static str,
+    /// "locks" or "library".
+    pub(crate) part: &'static str,
     pub(crate) primitive: &'static str,
     pub(crate) scenarios: &'static str,
     /// Only situations whose name has this in it.
@@ -33,6 +35,7 @@ const LOCKS: [Mutant; 12] = [
         file: "crossdock-core/src/sync/slice.rs",
         original: "wait(word, expected, self.until());",
         bug: "wait(word, expected, self.deadline.unwrap_or(Deadline::after(std::time::Duration::MAX)));",
+        part: "locks",
         primitive: "mutex",
         scenarios: "S2",
         situation: "",
@@ -42,6 +45,7 @@ const LOCKS: [Mutant; 12] = [
         file: "crossdock-core/src/sync/word.rs",
         original: "Some(Taken::new(me, poison))",
         bug: "Some(Taken::new(me, 0))",
+        part: "locks",
         primitive: "mutex",
         scenarios: "S1",
         situation: "",
@@ -51,6 +55,7 @@ const LOCKS: [Mutant; 12] = [
         file: "crossdock-core/src/owner.rs",
         original: "Some(_) => primitive::is_dead(owner, REGISTRY.get().copied()),",
         bug: "Some(_) => false,",
+        part: "locks",
         primitive: "mutex",
         scenarios: "S1",
         situation: "",
@@ -61,6 +66,7 @@ const LOCKS: [Mutant; 12] = [
         original: "let taken = me.to_word() | poison | WAITERS;",
         bug: "let poison = if word & POISON == 0 { poison } else { 0 };
               let taken = me.to_word() | poison | WAITERS;",
+        part: "locks",
         primitive: "mutex",
         scenarios: "S4",
         situation: "",
@@ -71,6 +77,7 @@ const LOCKS: [Mutant; 12] = [
         original: "self.word.compare_exchange(0, me.to_word(), SeqCst, Relaxed).ok()?;",
         bug: "if self.word.load(Relaxed) != 0 { return None; }
               self.word.store(me.to_word(), SeqCst);",
+        part: "locks",
         primitive: "mutex",
         scenarios: "S5",
         situation: "",
@@ -80,6 +87,7 @@ const LOCKS: [Mutant; 12] = [
         file: "crossdock-core/src/sync/readers.rs",
         original: "cell.compare_exchange(old, old & !COUNT_MASK, SeqCst, Relaxed).is_ok()",
         bug: "cell.compare_exchange(old, old, SeqCst, Relaxed).is_err()",
+        part: "locks",
         primitive: "rwlock",
         scenarios: "S1",
         situation: "",
@@ -89,6 +97,7 @@ const LOCKS: [Mutant; 12] = [
         file: "crossdock-core/src/sync/rwword.rs",
         original: "self.drain(taken, deadline)",
         bug: "Ok(taken)",
+        part: "locks",
         primitive: "rwlock",
         scenarios: "S1",
         situation: "",
@@ -98,6 +107,7 @@ const LOCKS: [Mutant; 12] = [
         file: "crossdock-core/src/sync/rwword.rs",
         original: "is_over && !is_free && self.word.bury(word)",
         bug: "is_over && !is_free && word == 0",
+        part: "locks",
         primitive: "rwlock",
         scenarios: "S1",
         situation: "",
@@ -107,6 +117,7 @@ const LOCKS: [Mutant; 12] = [
         file: "crossdock-core/src/sync/condvar.rs",
         original: "if slice.is_over() {",
         bug: "if slice.is_over() && now == key.wrapping_add(1) {",
+        part: "locks",
         primitive: "condvar",
         scenarios: "S2",
         situation: "",
@@ -116,6 +127,7 @@ const LOCKS: [Mutant; 12] = [
         file: "crossdock-core/src/sync/semaphore.rs",
         original: "holder != me && owner::is_dead(holder)",
         bug: "holder == me && owner::is_dead(holder)",
+        part: "locks",
         primitive: "semaphore",
         scenarios: "S1",
         situation: "",
@@ -125,6 +137,7 @@ const LOCKS: [Mutant; 12] = [
         file: "crossdock-core/src/sync/once.rs",
         original: "return Err(NotDone::Poisoned);",
         bug: "return Ok(());",
+        part: "locks",
         primitive: "once",
         scenarios: "S1",
         situation: "",
@@ -134,6 +147,7 @@ const LOCKS: [Mutant; 12] = [
         file: "crossdock-core/src/sync/barrier.rs",
         original: "any(|owner| !owner.is_me() && owner::is_dead(owner))",
         bug: "any(|owner| owner.is_me() && owner::is_dead(owner))",
+        part: "locks",
         primitive: "barrier",
         scenarios: "S1",
         situation: "",
@@ -150,7 +164,8 @@ pub(super) fn seed(mutant: &Mutant, root: &Path, copy: &Path) -> Result<(), Stri
         return Err(format!("{message} {}", file.display()));
     }
     let bug = text.replace(mutant.original, mutant.bug);
-    for part in ["Cargo.toml", "crates", "stepkill"] {
+    // The documentation is a part of the library.
+    for part in ["Cargo.toml", "README.md", "docs", "crates", "stepkill"] {
         synchronize(&root.join(part), &copy.join(part), &copy.join(&file)).map_err(error)?;
     }
     write_if_changed(&copy.join(&file), bug.as_bytes()).map_err(error)

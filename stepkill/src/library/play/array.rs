@@ -5,7 +5,7 @@ use super::traffic::{
     HOUSES, NAME, SLOTS, VICTIMS, after_receivers, drain, keep, make, post, recv, send, settle,
 };
 use crate::library::board::{Actor, Done, wrong};
-use crate::library::trial::{Case, Order};
+use crate::library::case::{Case, Order};
 use crossdock::channel::{Receiver, Sender};
 use crossdock::{Array, ArrayMut, arena};
 

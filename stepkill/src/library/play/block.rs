@@ -3,7 +3,7 @@
 use super::Play;
 use super::traffic::keep;
 use crate::library::board::{Actor, Done, wrong};
-use crate::library::trial::{Case, Order};
+use crate::library::case::{Case, Order};
 use crossdock::{ErrorKind, SharedBlock};
 
 const NAME: &str = "block";

@@ -5,7 +5,7 @@ use super::traffic::{
     NAME, SLOTS, VICTIMS, after_comers, after_leavers, keep, newcomer, recv, send,
 };
 use crate::library::board::{Actor, Done, Phase};
-use crate::library::trial::{Case, Sleeper};
+use crate::library::case::{Case, Sleeper};
 use crossdock::ArrayMut;
 use crossdock::arena;
 use crossdock::channel::{Receiver, Sender};

@@ -8,7 +8,7 @@ mod recv;
 mod send;
 mod traffic;
 
-use super::trial::Case;
+use super::case::Case;
 
 /// A part of the library and its situations.
 pub(crate) struct Play {

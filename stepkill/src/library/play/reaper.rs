@@ -8,7 +8,7 @@ use super::traffic::{
     newcomer, recv, send,
 };
 use crate::library::board::{Actor, Done};
-use crate::library::trial::{Case, Order};
+use crate::library::case::{Case, Order};
 use crossdock::channel::{Receiver, Sender};
 use crossdock::{ArrayMut, arena, registry};
 

@@ -6,7 +6,7 @@ use super::traffic::{
     recv, send,
 };
 use crate::library::board::{Actor, Done, Phase};
-use crate::library::trial::{Case, Sleeper};
+use crate::library::case::{Case, Sleeper};
 use crossdock::channel::{Receiver, Sender};
 use crossdock::{Array, ArrayMut};
 

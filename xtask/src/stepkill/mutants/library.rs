@@ -22,6 +22,7 @@ pub(super) const MUTANTS: [Mutant; 7] = [
         } else {
             chunk.take(self.map.party().party);
         }",
+        part: "library",
         primitive: "send",
         scenarios: "S1",
         situation: "send, Array",
@@ -37,6 +38,7 @@ pub(super) const MUTANTS: [Mutant; 7] = [
         if !ring.take(message, me) {
             return Ok(None);
         }",
+        part: "library",
         primitive: "recv",
         scenarios: "S1",
         situation: "recv, ArrayMut",
@@ -47,6 +49,7 @@ pub(super) const MUTANTS: [Mutant; 7] = [
         original: "let mine = word_of(lap, me, TAKEN);",
         bug: "let nobody = Party::new(crate::party::PARTIES_MAX - 1).unwrap_or(me);
               let mine = word_of(lap, nobody, TAKEN);",
+        part: "library",
         primitive: "recv",
         scenarios: "S1",
         situation: "recv, ArrayMut",
@@ -56,6 +59,7 @@ pub(super) const MUTANTS: [Mutant; 7] = [
         file: "crossdock-core/src/ring.rs",
         original: "slot.message.word.compare_exchange(message, lap | HOLE, AcqRel, Relaxed)",
         bug: "slot.message.word.compare_exchange(message, message, AcqRel, Relaxed)",
+        part: "library",
         primitive: "send",
         scenarios: "S1",
         situation: "send, ArrayMut",
@@ -65,6 +69,7 @@ pub(super) const MUTANTS: [Mutant; 7] = [
         file: "crossdock-core/src/signal.rs",
         original: "None => Deadline::after(SLICE),",
         bug: "None => Deadline::after(Duration::MAX),",
+        part: "library",
         primitive: "send",
         scenarios: "S2",
         situation: "send to a sleeper",
@@ -77,6 +82,7 @@ pub(super) const MUTANTS: [Mutant; 7] = [
         bug: "    parties.record(party).free();
     for channel in &channels {
         channel.table.ring.reap(party);",
+        part: "library",
         primitive: "reaper",
         scenarios: "S4",
         situation: "a receiver finds",
@@ -90,6 +96,7 @@ pub(super) const MUTANTS: [Mutant; 7] = [
         channel.table.control.senders.leave(party);
         channel.table.control.receivers.leave(party);
         channel.table.ring.reap(party);",
+        part: "library",
         primitive: "recv",
         scenarios: "S4",
         situation: "recv, ArrayMut",
