@@ -1,12 +1,12 @@
 //! All trials of a primitive, on many lanes at once: most of the time of a trial is somebody's sleep.
 
 use crate::case::Play;
-use crate::process::{self, Atomic, Child};
+use crate::process::{self, Child};
 use crate::stage::{self, Stage};
+use crate::tally::Tally;
 use crate::trial::{Notes, Outcome, Remains, Scenario, Trial};
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Read, Write};
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -29,24 +29,13 @@ pub(crate) struct Plan {
     pub(crate) stride: u64,
     /// S4: every so many-th state that a victim leaves.
     pub(crate) image_stride: usize,
+    /// Of the library, only situations whose name has this in it.
+    pub(crate) case: String,
+    /// And only those that are soon over.
+    pub(crate) is_brief: bool,
     /// A scenario ends after so many failures.
     pub(crate) failures_max: u64,
 }
-
-/// What a scenario of a primitive has come to.
-#[derive(Debug, Default)]
-#[repr(C)]
-pub(crate) struct Tally {
-    next: AtomicU64,
-    pub(crate) trials: AtomicU64,
-    pub(crate) steps: AtomicU64,
-    pub(crate) failures: AtomicU64,
-    pub(crate) retries: AtomicU64,
-    pub(crate) longest_ns: AtomicU64,
-}
-
-// SAFETY: atomics only.
-unsafe impl Atomic for Tally {}
 
 /// The trials that differ only in the instruction at which somebody dies.
 struct Span {
@@ -79,10 +68,7 @@ impl<T: Sync + 'static> Campaign<'_, T> {
     pub(crate) fn run(&self, out: &mut impl Write) -> io::Result<()> {
         for &scenario in &self.plan.scenarios {
             let start = Instant::now();
-            let Tally { next, trials, steps, failures, retries, longest_ns } = self.tally;
-            for cell in [next, trials, steps, failures, retries, longest_ns] {
-                cell.store(0, Relaxed);
-            }
+            self.tally.clear();
             let mut texts = Vec::new();
             let spans = self.spans(scenario, &mut texts)?;
             if spans.is_empty() {
@@ -92,18 +78,8 @@ impl<T: Sync + 'static> Campaign<'_, T> {
             let situations: HashSet<_> =
                 spans.iter().map(|span| (span.case, span.survivor)).collect();
             let images = spans.iter().filter(|span| span.remains.is_some() && span.survivor == 0);
-            let figures = [
-                situations.len() as u64,
-                trials.load(Relaxed),
-                images.count() as u64,
-                steps.load(Relaxed),
-                failures.load(Relaxed),
-                retries.load(Relaxed),
-                longest_ns.load(Relaxed) / 1000,
-                start.elapsed().as_millis() as u64,
-            ];
+            let figures = self.tally.figures(situations.len(), images.count(), start.elapsed());
             let (primitive, name) = (self.play.name, scenario.name());
-            let figures = figures.map(|figure| figure.to_string()).join("\t");
             writeln!(out, "row\t{primitive}\t{name}\t{figures}")?;
             for text in texts.iter().take(TEXTS_MAX) {
                 writeln!(out, "failure\t{primitive}\t{name}\t{text}")?;

@@ -1,27 +1,31 @@
-//! Kills a process after every single machine instruction of a lock, and looks whether the others go on.
+//! Kills a process after every single machine instruction of a lock or of a library call, and looks whether
+//! the others go on.
 //!
 //! `cargo xtask stepkill` builds and runs it. The process is stepped by ptrace through the release build of
-//! `crossdock-core`; see `docs/how-to-break-it.md` for the scenarios. What it prints is for xtask.
+//! `crossdock-core` and `crossdock`; see `docs/how-to-break-it.md` for the scenarios. What it prints is for xtask.
 
 #[cfg(not(target_arch = "x86_64"))]
 compile_error!("stepkill steps through x86-64 instructions, on Linux");
 
 mod campaign;
 mod case;
+mod library;
 mod play;
 mod process;
 mod stage;
+mod tally;
 mod trace;
 mod trial;
 
-use campaign::{Campaign, LANES_PER_CPU, Plan, Tally};
+use campaign::{Campaign, LANES_PER_CPU, Plan};
 use case::Play;
 use crossdock_core::sync::{LockTimeoutError, Mutex};
 use process::Child;
-use stage::{Role, Slot};
+use stage::Slot;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
+use tally::Tally;
 use trial::Scenario;
 
 /// What is needed for a campaign against any primitive.
@@ -46,8 +50,14 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &[String]) -> io::Result<()> {
-    let mut plan =
-        Plan { scenarios: Scenario::ALL.to_vec(), stride: 1, image_stride: 1, failures_max: 20 };
+    let mut plan = Plan {
+        scenarios: Scenario::ALL.to_vec(),
+        stride: 1,
+        image_stride: 1,
+        case: String::new(),
+        is_brief: false,
+        failures_max: 20,
+    };
     let mut only = Vec::new();
     for arg in args {
         let (name, value) = arg.split_once('=').unwrap_or((arg, ""));
@@ -58,6 +68,8 @@ fn run(args: &[String]) -> io::Result<()> {
             "--scenario" => {
                 plan.scenarios.retain(|known| value.split(',').any(|name| name == known.name()))
             }
+            "--brief" => plan.is_brief = true,
+            "--case" => value.clone_into(&mut plan.case),
             "--stride" => plan.stride = number()?.max(1),
             "--image-stride" => plan.image_stride = number()? as usize,
             "--failures-max" => plan.failures_max = number()?,
@@ -66,17 +78,22 @@ fn run(args: &[String]) -> io::Result<()> {
     }
     let cpus = process::cpus()?;
     let tally = &process::shared::<Tally>(1)?[0];
-    stage::open(process::shared::<Slot>(1 + LANES_PER_CPU * cpus.len())?);
+    let mut out = io::stdout();
     process::pin(cpus[0])?;
     process::look_now_and_then()?;
-    warm_up();
-    if let Err(error) = Child::traced(Role::Victim, false, || {}) {
+    if let Err(error) = Child::stepped(|| || {}) {
         let remedy = "in a container, add the capability SYS_PTRACE";
-        writeln!(io::stdout(), "unsupported\t{error} ({remedy})")?;
+        writeln!(out, "unsupported\t{error} ({remedy})")?;
         return Ok(());
     }
-    let out = io::stdout();
-    let mut stagehand = Stagehand { only: &only, plan, tally, cpus, out, played: 0 };
+    let is_wanted = |names: &[&str]| {
+        only.is_empty() || only.iter().any(|wanted| names.contains(&wanted.as_str()))
+    };
+    // First, for it brings a registry of owners of its own.
+    let played = library::run(is_wanted, &plan, tally, &cpus, &mut out)?;
+    stage::open(process::shared::<Slot>(1 + LANES_PER_CPU * cpus.len())?);
+    warm_up();
+    let mut stagehand = Stagehand { only: &only, plan, tally, cpus, out, played };
     stagehand.run(play::mutex::play())?;
     stagehand.run(play::rwlock::play())?;
     stagehand.run(play::condvar::play())?;
@@ -85,7 +102,7 @@ fn run(args: &[String]) -> io::Result<()> {
     stagehand.run(play::barrier::play())?;
     stagehand.run(play::once::play())?;
     stagehand.run(play::reentrant::play())?;
-    if stagehand.played < only.len().max(1) || stagehand.plan.scenarios.is_empty() {
+    if stagehand.played == 0 || stagehand.plan.scenarios.is_empty() {
         return Err(io::Error::other("there is no such primitive or scenario"));
     }
     Ok(())

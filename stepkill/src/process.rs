@@ -26,8 +26,9 @@ pub(crate) fn pause() {
     }
 }
 
+/// Where a process that is traced stops.
 #[inline(always)]
-fn trap() {
+pub(crate) fn trap() {
     // SAFETY: the instruction changes nothing; the tracer sees it and goes on behind it.
     unsafe { asm!("int3", options(nostack)) };
 }
@@ -101,9 +102,17 @@ impl Child {
     /// A process that plays a role and stands before the first instruction of `act`; at its [`pause`] as
     /// well, if it `pauses`.
     pub(crate) fn traced(role: Role, pauses: bool, act: impl FnOnce()) -> io::Result<Self> {
-        let mut child = fork(|| {
+        Self::stepped(|| {
             stage::become_role(role);
             PAUSES.store(pauses, Relaxed);
+            act
+        })
+    }
+
+    /// A process that prepares itself and stands before the first instruction of what comes of that.
+    pub(crate) fn stepped<A: FnOnce()>(prepare: impl FnOnce() -> A) -> io::Result<Self> {
+        let mut child = fork(|| {
+            let act = prepare();
             // SAFETY: no memory is involved.
             let failed = unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) };
             if failed != 0 {
@@ -318,6 +327,13 @@ pub(crate) fn look_now_and_then() -> io::Result<()> {
         return Err(io::Error::last_os_error());
     }
     Ok(())
+}
+
+/// Where this program begins in memory, as all its forks have it; 0 if that cannot be told.
+pub(crate) fn base_of_program() -> u64 {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let first = maps.split('-').next().unwrap_or_default();
+    u64::from_str_radix(first, 16).unwrap_or(0)
 }
 
 /// The processors that this process may use.

@@ -25,9 +25,11 @@ pub(crate) enum Role {
     Survivor = 3,
     /// Who died before the trial began.
     Ancestor = 4,
+    /// Who comes when all who are to die are dead.
+    Bystander = 5,
 }
 
-const ROLES: usize = 5;
+const ROLES: usize = 6;
 /// In the place of a process id: a process that is dead and has been waited for.
 const BURIED: u32 = u32::MAX;
 /// Bytes of a verdict.

@@ -1,4 +1,5 @@
-//! `cargo xtask stepkill`: a process dies after each machine instruction of a lock, and the others go on.
+//! `cargo xtask stepkill`: a process dies after each machine instruction of a lock or of a library call, and
+//! the others go on.
 //!
 //! The killer is a program of its own, `stepkill/`, because it needs ptrace and fork. It is built like the
 //! library, run, and built again with one bug seeded in a copy of the library, which it must find.
@@ -7,25 +8,29 @@ mod mutants;
 mod report;
 
 use crate::step;
-use mutants::{MUTANTS, Mutant};
+use mutants::Mutant;
 use report::Report;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
-/// Kill a process after each machine instruction of every lock.
+/// Kill a process after each machine instruction of every lock, and of channels, arrays and names.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Every 50th instruction, every 8th state that a dead process leaves, two seeded bugs; built in less time.
     #[arg(long)]
     short: bool,
-    /// Only these primitives: mutex,rwlock,condvar,semaphore,event,barrier,once,reentrant.
+    /// Only these primitives and parts: mutex,rwlock,condvar,semaphore,event,barrier,once,reentrant;
+    /// library, or of it send,recv,array,channel,reaper,block.
     #[arg(long)]
     only: Option<String>,
     /// Only these scenarios: S1,S2,S3,S4,S5.
     #[arg(long)]
     scenario: Option<String>,
-    /// Only the seeded bugs.
+    /// Of the library, only situations whose name has this in it.
+    #[arg(long)]
+    case: Option<String>,
+    /// Only the seeded bugs; of the primitives and parts, if some are named.
     #[arg(long, conflicts_with = "no_mutants")]
     mutants: bool,
     /// Without the seeded bugs.
@@ -42,6 +47,9 @@ const SHORT_STRIDE: u64 = 50;
 const SHORT_IMAGE_STRIDE: usize = 8;
 /// Seeded bugs in the short form.
 const SHORT_MUTANTS: usize = 2;
+
+/// Where the killer makes its directory; its process id follows.
+const GROUND: &str = "/dev/shm/crossdock-stepkill-";
 
 /// How seeded bugs and the short form are built: optimized, but not across crates as what is shipped. A
 /// seeded bug may leave something unused.
@@ -72,7 +80,9 @@ fn campaign(args: &Args) -> Result<bool, String> {
     if !args.mutants {
         let mut words = vec![format!("--stride={stride}")];
         words.extend(args.short.then(|| format!("--image-stride={SHORT_IMAGE_STRIDE}")));
+        words.extend(args.short.then(|| "--brief".to_owned()));
         words.extend(args.only.as_ref().map(|only| format!("--only={only}")));
+        words.extend(args.case.as_ref().map(|case| format!("--case={case}")));
         words.extend(args.scenario.as_ref().map(|scenario| format!("--scenario={scenario}")));
         let killer = if args.short {
             build(&step::root(), &target().join("quick"), &QUICKLY)?
@@ -86,8 +96,14 @@ fn campaign(args: &Args) -> Result<bool, String> {
         return Ok(true);
     }
     if !args.no_mutants {
-        let count = if args.short { SHORT_MUTANTS } else { MUTANTS.len() };
-        for mutant in &MUTANTS[..count] {
+        let count = if args.short { SHORT_MUTANTS } else { usize::MAX };
+        let wanted = args.only.as_deref().map(|only| only.split(',').collect::<Vec<_>>());
+        let is_wanted = |mutant: &&Mutant| {
+            wanted.as_ref().is_none_or(|wanted| {
+                wanted.iter().any(|name| [mutant.primitive, mutant.part].contains(name))
+            })
+        };
+        for mutant in mutants::all().filter(is_wanted).take(count) {
             let found = try_mutant(mutant).unwrap_or_else(|why| {
                 eprintln!("error: seeded bug \"{}\": {why}", mutant.name);
                 None
@@ -111,6 +127,7 @@ fn try_mutant(mutant: &Mutant) -> Result<Option<String>, String> {
     let words = [
         format!("--only={}", mutant.primitive),
         format!("--scenario={}", mutant.scenarios),
+        format!("--case={}", mutant.situation),
         "--failures-max=1".to_owned(),
     ];
     let mut report = Report::new(1);
@@ -151,6 +168,13 @@ fn execute(killer: &Path, words: &[String], report: &mut Report) -> Result<(), S
         }
     }
     let status = child.wait().map_err(cannot)?;
+    // It does that itself unless it is killed.
+    match std::fs::remove_dir_all(format!("{GROUND}{}", child.id())) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(format!("the killer's directory cannot be removed: {error}"));
+        }
+        _ => {}
+    }
     read?;
     if status.success() { Ok(()) } else { Err(format!("the killer ended early: {status}")) }
 }

@@ -5,7 +5,6 @@ use crossdock::inspect::{
     Arena, Counters, Holder, Holding, Member, Piece, Process, Report, Space, Traffic,
 };
 use serde::Serialize;
-use std::time::Duration;
 
 /// One name with all that goes on in it.
 #[derive(Serialize)]

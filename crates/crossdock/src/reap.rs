@@ -34,12 +34,13 @@ pub(crate) fn process(
             map.table().control.set_orphan();
         }
     }
-    // It is a member until nothing of it is left: if this reaper dies before, others find it dead again.
+    orphans(namespace, parties);
+    // After all that: who waits on a channel looks at its members only, so as long as it is one, it is found
+    // dead again, should this process die here.
     for channel in &channels {
         channel.table.remove_member(party);
     }
     parties.record(party).free();
-    orphans(namespace, parties);
 }
 
 /// Reaps what this very process held before it replaced its program by `exec`: its identity has
@@ -182,7 +183,8 @@ fn clear_everywhere(namespace: &Arc<Namespace>, party: Party) -> bool {
 pub(crate) fn orphans(namespace: &Arc<Namespace>, parties: &Parties) {
     let has_owner = |id: PartyId| parties.record(id.party).epoch() == Some(id.epoch);
     let Ok(arenas) = arenas(namespace) else { return };
-    let ownerless: Vec<_> = arenas.into_iter().filter(|map| !has_owner(map.id)).collect();
+    let is_ownerless = |map: &ArenaMap| map.table().control.is_orphan() || !has_owner(map.id);
+    let ownerless: Vec<_> = arenas.into_iter().filter(is_ownerless).collect();
     if ownerless.is_empty() {
         return;
     }

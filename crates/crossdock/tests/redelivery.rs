@@ -5,7 +5,7 @@
 mod common;
 
 use common::{Lab, await_cue, plays, say, unique};
-use crossdock::channel::{ChannelOptions, Receiver, RecvError, Sender, TryRecvError};
+use crossdock::channel::{ChannelOptions, Delivery, Receiver, RecvError, Sender, TryRecvError};
 use crossdock::{Array, ArrayMut, ErrorKind, arena, inspect};
 use std::time::Duration;
 
@@ -153,5 +153,45 @@ fn what_killed_receivers_had_not_acknowledged_goes_to_others_exactly_so_often() 
     sender.expect("[3, 4, 5]");
     sender.expect("[]");
     sender.expect("all back");
+    sender.finish();
+}
+
+fn next_job(name: &str) -> Delivery<Job> {
+    Receiver::<Job>::open_timeout(name, WAIT).unwrap().deliver().unwrap()
+}
+
+#[test]
+fn keep_a_delivery_without_its_receiver() {
+    if plays("keep_a_delivery_without_its_receiver") {
+        let job = next_job("jobs");
+        say(&format!("holds {}", job.0));
+        await_cue();
+    }
+}
+
+#[test]
+fn send_one_job_and_wait_for_it() {
+    if plays("send_one_job_and_wait_for_it") {
+        let tx = ChannelOptions::new(8).redeliver(2).create_sender::<Job>("jobs").unwrap();
+        tx.send(job(5)).unwrap();
+        say("sent");
+        await_cue();
+        let rx = Receiver::<Job>::open("jobs").unwrap();
+        say("open");
+        say(&format!("got {}", rx.deliver_timeout(WAIT).unwrap().acknowledge().0));
+    }
+}
+
+#[test]
+fn a_delivery_whose_receiver_is_gone_comes_again_when_its_process_dies() {
+    let lab = Lab::new();
+    let mut sender = lab.start("send_one_job_and_wait_for_it");
+    sender.expect("sent");
+    let mut holder = lab.start("keep_a_delivery_without_its_receiver");
+    holder.expect("holds 5");
+    sender.cue();
+    sender.expect("open");
+    holder.kill();
+    sender.expect("got 5");
     sender.finish();
 }

@@ -3,7 +3,7 @@
 use super::mutants::Mutant;
 use std::fmt::Write;
 
-const COLUMNS: [&str; 10] = [
+const COLUMNS: [&str; 11] = [
     "primitive",
     "scenario",
     "situations",
@@ -14,9 +14,10 @@ const COLUMNS: [&str; 10] = [
     "retries",
     "slowest ms",
     "s",
+    "missed",
 ];
 /// Figures of a row.
-const FIGURES: usize = 8;
+const FIGURES: usize = 9;
 
 /// One primitive in one scenario.
 struct Row {
@@ -30,6 +31,8 @@ struct Row {
     retries: u64,
     longest_us: u64,
     ms: u64,
+    /// Instructions that were not come to: the way there depends on chance.
+    missed: u64,
 }
 
 /// Everything that was found.
@@ -164,7 +167,8 @@ impl Row {
     fn new(primitive: &str, scenario: &str, figures: &[&str]) -> Option<Self> {
         let figures: Vec<u64> = figures.iter().map_while(|figure| figure.parse().ok()).collect();
         let figures: [u64; FIGURES] = figures.try_into().ok()?;
-        let [situations, trials, images, steps, failures, retries, longest_us, ms] = figures;
+        let [situations, trials, images, steps, failures, retries, longest_us, ms, missed] =
+            figures;
         let (primitive, scenario) = (primitive.to_owned(), scenario.to_owned());
         Some(Self {
             primitive,
@@ -177,6 +181,7 @@ impl Row {
             retries,
             longest_us,
             ms,
+            missed,
         })
     }
 
@@ -197,12 +202,13 @@ impl Row {
                 format!("{:.1}", self.longest_us as f64 / 1e3)
             },
             format!("{:.1}", self.ms as f64 / 1e3),
+            optional(self.missed),
         ]
     }
 
     fn json(&self) -> String {
         format!(
-            r#"{{"primitive":{},"scenario":{},"situations":{},"trials":{},"images":{},"steps":{},"failures":{},"retries":{},"longest_us":{},"ms":{}}}"#,
+            r#"{{"primitive":{},"scenario":{},"situations":{},"trials":{},"images":{},"steps":{},"failures":{},"retries":{},"longest_us":{},"ms":{},"missed":{}}}"#,
             quoted(&self.primitive),
             quoted(&self.scenario),
             self.situations,
@@ -213,6 +219,7 @@ impl Row {
             self.retries,
             self.longest_us,
             self.ms,
+            self.missed,
         )
     }
 }
@@ -239,13 +246,13 @@ mod tests {
     #[test]
     fn a_failure_and_a_bug_that_was_not_found_are_no_success() {
         let mut report = Report::new(1);
-        report.read("row\tmutex\tS1\t3\t100\t0\t900\t0\t1\t26500\t2000").unwrap();
+        report.read("row\tmutex\tS1\t3\t100\t0\t900\t0\t1\t26500\t2000\t0").unwrap();
         assert!(report.passed());
         assert!(report.table().ends_with(
             "stepkill: 100 deaths (R1), 0 double deaths (R2), 0 schedules, every instruction; 0 failures, \
              1 retries, slowest recovery 26 ms; 0 of 0 seeded bugs found\n"
         ));
-        report.mutants.push((&super::super::mutants::MUTANTS[0], None));
+        report.mutants.push((super::super::mutants::all().next().unwrap(), None));
         assert!(!report.passed() && report.table().contains("NOT FOUND"));
         report.mutants.clear();
         report.read("failure\tmutex\tS1\tlock \"free\"").unwrap();

@@ -41,8 +41,8 @@
 //! As in the queue. A reaper clears the bits of a dead reader in every slot before its row is given out again.
 
 use super::slot::{
-    Cursor, FREE, HOLE, INDEX_BITS, INDEX_MASK, LAP_MASK, LEN_MASK, READY, STATE_MASK, Slot, WRITING, Words,
-    len_of, next_lap, worker,
+    Cursor, FREE, HOLE, INDEX_BITS, INDEX_MASK, LAP_MASK, LEN_MASK, READY, STATE_MASK, Slot,
+    WRITING, Words, len_of, next_lap, worker,
 };
 use super::slots::{Room, Slots};
 use super::{ATTEMPTS_MAX, Claim, Message, NONSENSE, Refused};

@@ -28,11 +28,11 @@
 //! As in the queue. A sender ends its claim after all else, so its reaper finds it, and clears what it had not
 //! cleared; the lap in the word keeps the reaper from clearing what has come since.
 
+use super::broadcast::Readers;
 use super::slot::{
     Cursor, FREE, HOLE, INDEX_MASK, LAP_MASK, LEN_MASK, READY, STATE_MASK, Slot, WRITING, Words,
     len_of, next_lap, worker,
 };
-use super::broadcast::Readers;
 use super::slots::{Room, Slots};
 use super::{ATTEMPTS_MAX, Claim, Message, NONSENSE, Refused};
 use crate::Corrupt;

@@ -197,7 +197,11 @@ impl<M: SharedMessage> Receiver<M> {
     /// [`TryRecvError`].
     pub fn try_recv(&self) -> Result<M, TryRecvError> {
         let mut inbox = Inbox::default();
-        match self.core.receive_newest(*self.row.lock(), self.seen.load(Ordering::Relaxed), &mut inbox) {
+        match self.core.receive_newest(
+            *self.row.lock(),
+            self.seen.load(Ordering::Relaxed),
+            &mut inbox,
+        ) {
             Ok(number) => {
                 self.seen.store(number, Ordering::Relaxed);
                 self.unpack(&mut inbox).map_err(TryRecvError::Failed)
@@ -222,11 +226,14 @@ impl<M: SharedMessage> Receiver<M> {
 
     fn recv_until(&self, deadline: Option<Deadline>) -> Result<M, RecvTimeoutError> {
         let mut inbox = Inbox::default();
-        let attempt =
-            || match self.core.receive_newest(*self.row.lock(), self.seen.load(Ordering::Relaxed), &mut inbox) {
-                Err(NotReceived::Empty) => None,
-                other => Some(other),
-            };
+        let attempt = || match self.core.receive_newest(
+            *self.row.lock(),
+            self.seen.load(Ordering::Relaxed),
+            &mut inbox,
+        ) {
+            Err(NotReceived::Empty) => None,
+            other => Some(other),
+        };
         match self.core.wait_for(End::Receiver, deadline, attempt) {
             Some(Ok(number)) => {
                 self.seen.store(number, Ordering::Relaxed);

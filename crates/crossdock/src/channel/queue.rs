@@ -150,10 +150,7 @@ impl Core {
 
     /// Receives a message if there is one. In a channel whose receivers acknowledge, that is still to be done.
     #[inline]
-    pub(super) fn try_recv(
-        &self,
-        inbox: &mut Inbox,
-    ) -> Result<Option<Unsettled>, NotReceived> {
+    pub(super) fn try_recv(&self, inbox: &mut Inbox) -> Result<Option<Unsettled>, NotReceived> {
         self.check_ours().map_err(NotReceived::Failed)?;
         let ring = self.ring().map_err(NotReceived::Failed)?;
         if let Some(rows) = self.rows()
@@ -254,11 +251,7 @@ impl Core {
     }
 
     /// Receives a message that was given back, if there is one.
-    fn receive_again(
-        &self,
-        rows: &Deliveries<'_>,
-        inbox: &mut Inbox,
-    ) -> Result<Option<Unsettled>> {
+    fn receive_again(&self, rows: &Deliveries<'_>, inbox: &mut Inbox) -> Result<Option<Unsettled>> {
         let ledger = &self.map.table.control.ledger;
         if !ledger.take_returned() {
             return Ok(None);

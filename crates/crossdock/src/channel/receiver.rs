@@ -235,11 +235,7 @@ impl<M: Message> Receiver<M> {
         if self.core.is_acknowledged() { Ok(()) } else { Err(self.core.not_acknowledged()) }
     }
 
-    fn delivery(
-        &self,
-        inbox: &mut Inbox,
-        unsettled: Option<Unsettled>,
-    ) -> Result<Delivery<M>> {
+    fn delivery(&self, inbox: &mut Inbox, unsettled: Option<Unsettled>) -> Result<Delivery<M>> {
         let unsettled = unsettled.ok_or_else(|| self.core.not_acknowledged())?;
         match M::unpack(inbox) {
             Ok(message) => Ok(Delivery::new(&self.core, message, unsettled)),

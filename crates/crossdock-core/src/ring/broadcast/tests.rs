@@ -113,7 +113,11 @@ fn a_message_that_is_dropped_while_it_is_looked_at_is_lost_and_not_torn() {
     assert_eq!(send(&ring, 2, true), Ok(vec![1]));
     assert!(!ring.is_current(&reader, &message));
     assert_eq!(ring.take(&mut reader, &message), Taken::Lost);
-    assert_eq!(receive(&ring, &mut reader), Some((2, true)), "it is told apart from the one before");
+    assert_eq!(
+        receive(&ring, &mut reader),
+        Some((2, true)),
+        "it is told apart from the one before"
+    );
     assert_eq!(reader.take_lost(), 1);
 }
 

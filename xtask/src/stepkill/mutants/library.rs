@@ -1,0 +1,104 @@
+//! Bugs of channels, and of who puts right what the dead left.
+
+use super::Mutant;
+
+pub(super) const MUTANTS: [Mutant; 7] = [
+    Mutant {
+        name: "a message is sent before its memory is handed over",
+        file: "crossdock/src/channel/core.rs",
+        original: "        if ticket.is_sole {
+            if chunk.hand_over(me, self.map.party().party).is_ok() {
+                lease.forget_hold();
+            }
+        } else {
+            chunk.take(self.map.party().party);
+        }
+        ring.publish(claim, &words[..used]);",
+        bug: "        ring.publish(claim, &words[..used]);
+        if ticket.is_sole {
+            if chunk.hand_over(me, self.map.party().party).is_ok() {
+                lease.forget_hold();
+            }
+        } else {
+            chunk.take(self.map.party().party);
+        }",
+        part: "library",
+        primitive: "send",
+        scenarios: "S1",
+        situation: "send, Array",
+    },
+    Mutant {
+        name: "a receiver has the memory before it has taken the message",
+        file: "crossdock/src/channel/core.rs",
+        original: "        if !ring.take(message, me) {
+            return Ok(None);
+        }
+        let received = self.adopt(ticket, region);",
+        bug: "        let received = self.adopt(ticket, region);
+        if !ring.take(message, me) {
+            return Ok(None);
+        }",
+        part: "library",
+        primitive: "recv",
+        scenarios: "S1",
+        situation: "recv, ArrayMut",
+    },
+    Mutant {
+        name: "a message is taken by nobody in particular",
+        file: "crossdock-core/src/ring.rs",
+        original: "let mine = word_of(lap, me, TAKEN);",
+        bug: "let nobody = Party::new(crate::party::PARTIES_MAX - 1).unwrap_or(me);
+              let mine = word_of(lap, nobody, TAKEN);",
+        part: "library",
+        primitive: "recv",
+        scenarios: "S1",
+        situation: "recv, ArrayMut",
+    },
+    Mutant {
+        name: "the slot of a dead sender is not passed over",
+        file: "crossdock-core/src/ring.rs",
+        original: "slot.message.word.compare_exchange(message, lap | HOLE, AcqRel, Relaxed)",
+        bug: "slot.message.word.compare_exchange(message, message, AcqRel, Relaxed)",
+        part: "library",
+        primitive: "send",
+        scenarios: "S1",
+        situation: "send, ArrayMut",
+    },
+    Mutant {
+        name: "sleeps of senders and receivers have no end",
+        file: "crossdock-core/src/signal.rs",
+        original: "None => Deadline::after(SLICE),",
+        bug: "None => Deadline::after(Duration::MAX),",
+        part: "library",
+        primitive: "send",
+        scenarios: "S2",
+        situation: "send to a sleeper",
+    },
+    Mutant {
+        name: "the number of the dead is free before its bits are cleared",
+        file: "crossdock/src/reap.rs",
+        original: "    for channel in &channels {
+        channel.table.ring.reap(party);",
+        bug: "    parties.record(party).free();
+    for channel in &channels {
+        channel.table.ring.reap(party);",
+        part: "library",
+        primitive: "reaper",
+        scenarios: "S4",
+        situation: "a receiver finds",
+    },
+    Mutant {
+        name: "the dead are no members any more before their memory is free",
+        file: "crossdock/src/reap.rs",
+        original: "    for channel in &channels {
+        channel.table.ring.reap(party);",
+        bug: "    for channel in &channels {
+        channel.table.control.senders.leave(party);
+        channel.table.control.receivers.leave(party);
+        channel.table.ring.reap(party);",
+        part: "library",
+        primitive: "recv",
+        scenarios: "S4",
+        situation: "recv, ArrayMut",
+    },
+];
