@@ -10,7 +10,7 @@ use crossdock::{Array, ArrayMut};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 const LEN: usize = 1000;
-const SENDS: i32 = 20_000;
+const SENDS: i32 = 4_000;
 
 fn array(value: i32) -> Array<i32> {
     Array::from_slice(&[value; LEN]).unwrap()
