@@ -59,7 +59,7 @@ impl Watcher {
                     let (len, inode) = (metadata.len() as usize, metadata.ino());
                     let len = if is_region { 0 } else { len.min(BYTES_MAX) };
                     let known = self.views.get(&name);
-                    if !known.is_some_and(|view| (view.inode, view.len) == (inode, len)) {
+                    if known.is_none_or(|view| (view.inode, view.len) != (inode, len)) {
                         self.views.insert(name, View::new(&file, inode, len)?);
                     }
                 }
@@ -81,11 +81,11 @@ fn is_system_call(place: u64) -> bool {
 ///
 /// # Invariants
 ///
-/// 1. `base` leads to `len` bytes, a multiple of 8, that stay mapped while `self` lives; 0 bytes: nowhere.
+/// 1. `base` leads to a mapping of `len` bytes that is there while `self` lives, on a page; 0 bytes: nowhere.
 #[derive(Debug)]
 struct View {
     inode: u64,
-    base: *const u8,
+    base: *const u64,
     len: usize,
 }
 
@@ -105,12 +105,12 @@ impl View {
 
     fn add_to(&self, hash: &mut Hash) {
         hash.add(self.inode);
-        for offset in (0..self.len / 8 * 8).step_by(8) {
-            // SAFETY: the offset is inside the mapping (1).
-            let place = unsafe { self.base.add(offset) };
-            // SAFETY: eight readable bytes (1), on a page that begins at a multiple of 8. Whoever changes
-            // them stands still.
-            hash.add(unsafe { place.cast::<u64>().read_volatile() });
+        for index in 0..self.len / 8 {
+            // SAFETY: the word is inside the mapping (1).
+            let place = unsafe { self.base.add(index) };
+            // SAFETY: eight readable bytes (1), at a multiple of 8. Whoever is stepped stands still; what
+            // others change meanwhile is read whole, by one instruction.
+            hash.add(unsafe { place.read_volatile() });
         }
     }
 }

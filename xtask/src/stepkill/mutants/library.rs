@@ -44,11 +44,11 @@ pub(super) const MUTANTS: [Mutant; 7] = [
         situation: "recv, ArrayMut",
     },
     Mutant {
-        name: "a message is taken by nobody in particular",
+        name: "a message is taken in the name of somebody else",
         file: "crossdock-core/src/ring.rs",
         original: "let mine = word_of(lap, me, TAKEN);",
-        bug: "let nobody = Party::new(crate::party::PARTIES_MAX - 1).unwrap_or(me);
-              let mine = word_of(lap, nobody, TAKEN);",
+        bug: "let first = Party::new(0).unwrap_or(me);
+              let mine = word_of(lap, first, TAKEN);",
         part: "library",
         primitive: "recv",
         scenarios: "S1",
