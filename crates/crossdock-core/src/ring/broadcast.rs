@@ -11,8 +11,10 @@
 //! |---|---|---|---|
 //! | claim | `FREE`, `CLAIMED`, `ARMED` | as in the queue | as in the queue |
 //! | message | `WRITING` | its sender is at work; what was here before is gone | that sender, to `READY`; its reaper, to `HOLE` |
-//! | message | `READY`, `HOLE` | as in the queue | the sender of the next lap, to `WRITING` |
+//! | message | `READY` | sent | the sender of the next lap, to `WRITING` |
+//! | message | `HOLE` | its sender died before it was sent; readers see it, and pass it over | the sender of the next lap, to `WRITING` |
 //! | unseen | bit *n* | reader *n* has yet to see this lap's message | reader *n* or its reaper clears it; a sender that drops the oldest clears all |
+//! | unseen | bits 60 to 63 | the last four bits of the lap that the others are of | the sender of the next lap |
 //!
 //! Who clears the last bit of a message has to let go of what the channel holds for it.
 //!
@@ -20,19 +22,24 @@
 //!
 //! A reader clears its bit (`AcqRel`) after it has read the payload, a sender that drops the oldest swaps all
 //! bits for none (`AcqRel`) before it writes: whichever is first, the other knows. A bit that was set again
-//! meanwhile, a lap later, is told apart by the message's word, which has gone through `WRITING` by then.
+//! meanwhile, a lap later, is told apart by the lap beside it; and 16 laps later, by the message's word, which
+//! has gone through `WRITING` by then. (That word alone does not do: the next sender may write it as soon as the
+//! last bit is cleared.)
 //!
 //! A sender looks for whom a message is and, after it has sent it, whether they are still there; a reader that
 //! leaves says so before it clears its bits. All four are sequentially consistent, so one of them clears the
 //! bit of a reader that has left.
+//!
+//! A reader that comes says so before it looks where the tail is, and begins with the oldest message that is
+//! still being sent: the sender of that may have seen it come, or not. So whoever a bit is for finds it.
 //!
 //! # Owner death
 //!
 //! As in the queue. A reaper clears the bits of a dead reader in every slot before its row is given out again.
 
 use super::slot::{
-    Cursor, FREE, HOLE, INDEX_MASK, LAP_MASK, LEN_MASK, READY, STATE_MASK, Slot, WRITING, Words,
-    len_of, next_lap, worker,
+    Cursor, FREE, HOLE, INDEX_BITS, INDEX_MASK, LAP_MASK, LEN_MASK, READY, STATE_MASK, Slot,
+    WRITING, Words, len_of, next_lap, worker,
 };
 use super::slots::{Room, Slots};
 use super::{ATTEMPTS_MAX, Claim, Message, NONSENSE, Refused};
@@ -41,8 +48,15 @@ use crate::party::Party;
 use crate::primitive::{AtomicU64, fence, spin_loop};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
-/// Readers that a ring can have.
-pub const READERS_MAX: usize = 60;
+/// Readers that a ring can have; few in a model, where each row is many schedules.
+pub const READERS_MAX: usize = if cfg!(loom) { 2 } else { 60 };
+
+/// The bits of an unseen word that are readers; the others are the lap's.
+const READERS: u64 = (1 << TAG_SHIFT) - 1;
+const TAG_SHIFT: u32 = 60;
+/// Laps in a row that have different tags.
+const TAGS: u64 = 1 << (u64::BITS - TAG_SHIFT);
+const _: () = assert!(READERS_MAX <= TAG_SHIFT as usize);
 
 /// One reader's row.
 #[repr(C, align(64))]
@@ -97,11 +111,11 @@ pub struct Broadcast<'a> {
 pub struct Subscription {
     row: usize,
     position: u64,
+    /// Messages from here on are for it; those before, which were being sent when it came, may be.
+    first: u64,
     /// Messages that were dropped: in all, and those that the reader has not asked for.
     lost: u64,
     lost_new: u64,
-    /// Whether a message has been for this reader yet: those sent while it came may not be.
-    has_begun: bool,
 }
 
 impl Subscription {
@@ -161,7 +175,8 @@ impl<'a> Broadcast<'a> {
     /// Messages that somebody has yet to see, at about this moment.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.slots.iter().filter(|slot| unseen(slot).load(Acquire) != 0).count()
+        let is_hole = |slot: &Slot| slot.message.word.load(Acquire) & STATE_MASK == HOLE;
+        self.slots.iter().filter(|slot| is_unseen(slot) && !is_hole(slot)).count()
     }
 
     /// Whether everybody has seen everything, at about this moment.
@@ -196,11 +211,29 @@ impl<'a> Broadcast<'a> {
             .iter()
             .position(|row| row.owner.compare_exchange(0, mine, AcqRel, Relaxed).is_ok())?;
         self.readers.rows[row].lost.store(0, Relaxed);
-        // First the bit, so that nothing is missed; what is seen twice this way is passed over.
         self.readers.active.fetch_or(1 << row, SeqCst);
-        let position = self.tail.position.load(SeqCst);
+        let tail = self.tail.position.load(SeqCst);
+        let position = self.oldest_for(1 << row, tail);
+        let is_begun = self
+            .slots
+            .at(tail)
+            .is_some_and(|slot| slot.claim.word.load(SeqCst) != (tail & LAP_MASK) | FREE);
+        let first = if is_begun { self.slots.after(tail) } else { tail };
         self.readers.rows[row].position.store(position, Release);
-        Some(Subscription { row, position, lost: 0, lost_new: 0, has_begun: false })
+        Some(Subscription { row, position, first, lost: 0, lost_new: 0 })
+    }
+
+    /// The oldest message from the last lap before the tail that has a bit, or may get it.
+    fn oldest_for(&self, bit: u64, tail: u64) -> u64 {
+        let mut position = if tail & LAP_MASK == 0 { 0 } else { a_lap_before(tail) };
+        for _ in 0..self.slots.count() {
+            let is_over = self.slots.at(position).is_some_and(|slot| is_over(slot, position, bit));
+            if position == tail || !is_over {
+                break;
+            }
+            position = self.slots.after(position);
+        }
+        position
     }
 
     /// Removes a reader. `on_last` is called with each message that nobody has yet to see now.
@@ -217,19 +250,20 @@ impl<'a> Broadcast<'a> {
         self.readers.rows[row].owner.store(0, Release);
     }
 
-    /// Clears bits of the slot of a position.
-    fn clear(&self, position: u64, bits: u64, on_last: &mut dyn FnMut(&[u64])) {
-        let Some(slot) = self.slots.at(position) else { return };
+    /// Clears the bit of a reader that has left in a slot.
+    fn clear(&self, index: u64, bit: u64, on_last: &mut dyn FnMut(&[u64])) {
+        let Some(slot) = self.slots.at(index) else { return };
         fence(SeqCst);
-        if unseen(slot).load(SeqCst) & bits == 0 {
+        if unseen(slot).load(SeqCst) & bit == 0 {
             return;
         }
         let word = slot.message.word.load(Acquire);
-        let words = self.slots.words(position, len_of(word));
-        let before = unseen(slot).fetch_and(!bits, AcqRel);
-        let is_last = before & bits != 0 && before & !bits == 0;
-        // If a sender has been here meanwhile, the hold stays until somebody needs the memory.
-        if is_last && word & STATE_MASK == READY && slot.message.word.load(Relaxed) == word {
+        if !matches!(word & STATE_MASK, READY | HOLE) {
+            // Its sender will look whether the reader is still there, or the sender's reaper.
+            return;
+        }
+        let words = self.slots.words(index, len_of(word));
+        if see(slot, word, bit) == Some(0) && word & STATE_MASK == READY {
             on_last(&words);
         }
     }
@@ -248,7 +282,7 @@ impl<'a> Broadcast<'a> {
         on_last: &mut dyn FnMut(&[u64]),
     ) -> Result<Claim<'a>, Refused> {
         let room = |slot: &Slot, position| {
-            if is_dropping || unseen(slot).load(Acquire) == 0 {
+            if is_dropping || !is_unseen(slot) {
                 Room::Free
             } else if self.tail.position.load(Acquire) == position {
                 Room::Full(None)
@@ -264,11 +298,11 @@ impl<'a> Broadcast<'a> {
     /// Takes the message of the lap before out of a slot that was just claimed.
     #[inline]
     fn clear_out(&self, slot: &Slot, position: u64, on_last: &mut dyn FnMut(&[u64])) {
-        if unseen(slot).load(Acquire) != 0 {
+        if is_unseen(slot) {
             // Nobody but this sender changes the message now.
             let word = slot.message.word.load(Acquire);
             let words = self.slots.words(position, len_of(word));
-            if unseen(slot).swap(0, AcqRel) != 0 && word & STATE_MASK == READY {
+            if unseen(slot).swap(0, AcqRel) & READERS != 0 && word & STATE_MASK == READY {
                 on_last(&words);
             }
         }
@@ -289,8 +323,8 @@ impl<'a> Broadcast<'a> {
     pub fn publish(&self, claim: Claim<'a>, payload: &[u64]) -> bool {
         let slot = claim.slot;
         let ready = self.slots.write(&claim, payload);
-        let readers = self.readers.active.load(SeqCst);
-        unseen(slot).store(readers, Release);
+        let readers = self.readers.active.load(SeqCst) & READERS;
+        unseen(slot).store(tag(claim.position) | readers, Release);
         slot.message.word.store(ready, Release);
         let is_unread = readers == 0 || self.clear_gone(slot, readers);
         self.slots.end(self.tail, &claim);
@@ -301,12 +335,12 @@ impl<'a> Broadcast<'a> {
     #[inline]
     fn clear_gone(&self, slot: &Slot, readers: u64) -> bool {
         fence(SeqCst);
-        let gone = readers & !self.readers.active.load(SeqCst);
+        let gone = readers & READERS & !self.readers.active.load(SeqCst);
         if gone == 0 {
             return false;
         }
         let before = unseen(slot).fetch_and(!gone, AcqRel);
-        before & gone != 0 && before & !gone == 0
+        before & gone != 0 && before & READERS & !gone == 0
     }
 
     /// Looks for the next message of a reader and changes nothing but its place.
@@ -329,15 +363,11 @@ impl<'a> Broadcast<'a> {
                 }
                 Lap::Same if word & STATE_MASK == READY => {
                     // It was dropped, or sent while this reader came.
-                    self.lose(reader, u64::from(reader.has_begun));
-                    self.go_to(reader, self.slots.after(position));
+                    self.pass(reader, self.slots.after(position), 1);
                 }
                 Lap::Same if word == lap | HOLE => {
+                    see(slot, word, reader.bit());
                     self.go_to(reader, self.slots.after(position));
-                }
-                Lap::Before if is_mine => {
-                    // Sent while this reader came, from a place before its first.
-                    self.clear(position, reader.bit(), &mut |_| {});
                 }
                 Lap::Same | Lap::Before => return Ok(None),
                 Lap::After => self.catch_up(reader)?,
@@ -353,29 +383,36 @@ impl<'a> Broadcast<'a> {
         self.readers.rows[reader.row].position.store(position, Release);
     }
 
-    fn lose(&self, reader: &mut Subscription, count: u64) {
-        reader.lost += count;
-        reader.lost_new += count;
+    /// Goes on at a position, `count` messages further, none of which it has seen.
+    fn pass(&self, reader: &mut Subscription, position: u64, count: u64) {
+        let number = |position| self.slots.number(position);
+        // What was being sent when it came need not be for it.
+        let early = match relation(reader.first, reader.position) {
+            Lap::After => number(reader.first).wrapping_sub(number(reader.position)),
+            Lap::Same | Lap::Before => 0,
+        };
+        let lost = count.saturating_sub(early);
+        reader.lost = reader.lost.saturating_add(lost);
+        reader.lost_new = reader.lost_new.saturating_add(lost);
         self.readers.rows[reader.row].lost.store(reader.lost, Relaxed);
+        self.go_to(reader, position);
     }
 
     /// Goes on with the oldest message that can still be there.
     #[cold]
     fn catch_up(&self, reader: &mut Subscription) -> Result<(), Corrupt> {
-        let tail = self.tail.position.load(Acquire);
-        let oldest = (tail & INDEX_MASK) | (tail & LAP_MASK).wrapping_sub(next_lap(0));
-        let missed = self.slots.number(oldest).wrapping_sub(self.slots.number(reader.position));
-        let position = if missed == 0 || missed > u64::MAX / 2 {
-            self.lose(reader, 1);
-            self.slots.after(reader.position)
+        let number = |position| self.slots.number(position);
+        let oldest = a_lap_before(self.tail.position.load(Acquire));
+        let behind = number(oldest).wrapping_sub(number(reader.position));
+        let (position, passed) = if behind == 0 || behind > u64::MAX / 2 {
+            (self.slots.after(reader.position), 1)
         } else {
-            self.lose(reader, missed);
-            oldest
+            (oldest, behind)
         };
         if self.slots.at(position).is_none() {
             return Err(NONSENSE);
         }
-        self.go_to(reader, position);
+        self.pass(reader, position, passed);
         Ok(())
     }
 
@@ -384,15 +421,14 @@ impl<'a> Broadcast<'a> {
     #[inline]
     pub fn take(&self, reader: &mut Subscription, message: &Message) -> Taken {
         let Some(slot) = self.slots.at(message.position) else { return Taken::Lost };
-        let before = unseen(slot).fetch_and(!reader.bit(), AcqRel);
-        let is_there =
-            before & reader.bit() != 0 && slot.message.word.load(Relaxed) == message.word;
-        reader.has_begun = true;
-        if !is_there {
-            self.lose(reader, 1);
+        let next = self.slots.after(message.position);
+        if let Some(left) = see(slot, message.word, reader.bit()) {
+            self.go_to(reader, next);
+            Taken::Mine { is_last: left == 0 }
+        } else {
+            self.pass(reader, next, 1);
+            Taken::Lost
         }
-        self.go_to(reader, self.slots.after(message.position));
-        if is_there { Taken::Mine { is_last: before & !reader.bit() == 0 } } else { Taken::Lost }
     }
 
     /// Whether a message that a reader looked at is still there.
@@ -430,7 +466,7 @@ impl<'a> Broadcast<'a> {
         let slot = self.slots.at(position)?;
         let claim = slot.claim.word.load(Acquire);
         let is_free = claim == (position & LAP_MASK) | FREE;
-        (!is_free || unseen(slot).load(Acquire) != 0).then(|| Refused::Full(worker(claim)))
+        (!is_free || is_unseen(slot)).then(|| Refused::Full(worker(claim)))
     }
 
     /// Before a last look at the ring ahead of a sleep: sees what was published before the tail was moved to
@@ -461,13 +497,15 @@ impl<'a> Broadcast<'a> {
 
     fn reap_claim(&self, slot: &Slot, claim: u64) {
         let lap = claim & LAP_MASK;
-        if slot.message.word.load(Acquire) & !LEN_MASK == lap | READY {
-            // Sent, perhaps to readers that have left. What nobody sees is let go of when it is needed.
-            self.clear_gone(slot, unseen(slot).load(Acquire));
-        } else {
-            unseen(slot).store(0, Release);
+        let word = slot.message.word.load(Acquire);
+        if word & !LEN_MASK != lap | READY && word != lap | HOLE {
+            // A hole is sent as a message is: or else a reader that is overtaken here took it for one.
+            let readers = self.readers.active.load(SeqCst) & READERS;
+            unseen(slot).store(tag(lap) | readers, Release);
             slot.message.word.store(lap | HOLE, Release);
         }
+        // What nobody sees is let go of when it is needed.
+        self.clear_gone(slot, unseen(slot).load(Acquire));
         let free = next_lap(lap) | FREE;
         let _ = slot.claim.word.compare_exchange(claim, free, AcqRel, Relaxed);
     }
@@ -483,7 +521,7 @@ impl<'a> Broadcast<'a> {
             fence(Acquire);
             let word = slot.message.word.load(Acquire);
             word & STATE_MASK == READY
-                && unseen(slot).load(Acquire) != 0
+                && is_unseen(slot)
                 && wanted(&self.slots.words(index, len_of(word)))
         });
         // What was read of the payloads came before what the caller looks at next.
@@ -508,10 +546,58 @@ fn relation(word: u64, lap: u64) -> Lap {
     }
 }
 
+/// The position that had this slot in the lap before.
+#[inline]
+fn a_lap_before(position: u64) -> u64 {
+    (position & INDEX_MASK) | (position & LAP_MASK).wrapping_sub(next_lap(0))
+}
+
 /// The word of a slot that says who has yet to see its message.
 #[inline]
 fn unseen(slot: &Slot) -> &AtomicU64 {
     &slot.take.word
+}
+
+#[inline]
+fn is_unseen(slot: &Slot) -> bool {
+    unseen(slot).load(Acquire) & READERS != 0
+}
+
+/// What stands beside the bits of the lap of a position or word.
+#[inline]
+fn tag(word: u64) -> u64 {
+    (word >> INDEX_BITS) << TAG_SHIFT
+}
+
+/// Clears bits of the message with this word. `None` if that is no longer there or has none of the bits,
+/// otherwise the bits that are left.
+#[inline]
+fn see(slot: &Slot, word: u64, bits: u64) -> Option<u64> {
+    let mut now = unseen(slot).load(Acquire);
+    loop {
+        if now & bits == 0 || now & !READERS != tag(word) {
+            return None;
+        }
+        match unseen(slot).compare_exchange_weak(now, now & !bits, AcqRel, Acquire) {
+            Ok(_) => break,
+            Err(changed) => now = changed,
+        }
+    }
+    // If it is that long ago, these may have been the bits of a later message.
+    let next = slot.message.word.load(Relaxed);
+    let laps = (next & LAP_MASK).wrapping_sub(word & LAP_MASK) >> INDEX_BITS;
+    (laps < TAGS).then_some(now & READERS & !bits)
+}
+
+/// Whether a message has been sent, or will not be, and has none of these bits.
+fn is_over(slot: &Slot, position: u64, bits: u64) -> bool {
+    let word = slot.message.word.load(Acquire);
+    let is_for_them = unseen(slot).load(Acquire) & bits != 0;
+    match relation(word & LAP_MASK, position & LAP_MASK) {
+        Lap::Before => false,
+        Lap::Same => matches!(word & STATE_MASK, READY | HOLE) && !is_for_them,
+        Lap::After => true,
+    }
 }
 
 fn owner(row: &Reader) -> Option<Party> {
