@@ -2,24 +2,32 @@
 #![no_main]
 
 use crossdock_core::header::{HEADER_BYTES, Header, Kind, RESERVE_MAX};
-use crossdock_core::layout::{ArenaTable, ChannelTable, parties};
+use crossdock_core::layout::{ArenaTable, ChannelTable, channel_bytes, parties};
+use crossdock_core::settings::{Mode, SETTINGS_BYTES, Settings};
 use crossdock_fuzz::{Hostile, Input, LEN_MAX};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let mut input = Input::new(data);
-    let is_named = input.byte() % 2 == 0;
-    let file_bytes = input.word();
+    let mut file_bytes = input.word();
     let mut bytes = [0; HEADER_BYTES];
-    if is_named {
-        // Begins like a header, so that what follows is looked at.
-        bytes = Header::new(Kind::Block, 0, 0).to_bytes();
-        bytes[12] = (input.byte() % 7) as u8;
-        let rest = input.bytes(HEADER_BYTES - 24);
-        bytes[24..24 + rest.len()].copy_from_slice(rest);
-    } else {
-        let rest = input.bytes(HEADER_BYTES);
-        bytes[..rest.len()].copy_from_slice(rest);
+    match input.byte() % 4 {
+        0 => {
+            let rest = input.bytes(HEADER_BYTES);
+            bytes[..rest.len()].copy_from_slice(rest);
+        }
+        1 => {
+            // Begins like a header, so that what follows is looked at.
+            bytes = Header::new(Kind::Block, 0, 0).to_bytes();
+            bytes[12] = (input.byte() % 8) as u8;
+            let rest = input.bytes(HEADER_BYTES - 24);
+            bytes[24..24 + rest.len()].copy_from_slice(rest);
+        }
+        _ => {
+            let Some(header) = channel(&mut input) else { return };
+            file_bytes = header.reserve.wrapping_add(file_bytes % 3).wrapping_sub(1);
+            bytes = header.to_bytes();
+        }
     }
     let header = match Header::from_bytes(&bytes, file_bytes) {
         Ok(header) => header,
@@ -37,6 +45,21 @@ fuzz_target!(|data: &[u8]| {
     open(&header, file_bytes);
 });
 
+/// A header of a channel with any settings that there can be.
+fn channel(input: &mut Input<'_>) -> Option<Header> {
+    let mut bytes = [0; SETTINGS_BYTES];
+    let some = input.bytes(SETTINGS_BYTES);
+    bytes[..some.len()].copy_from_slice(some);
+    let settings = Settings::from_bytes(&bytes).ok()?;
+    assert_eq!(Settings::from_bytes(&settings.to_bytes()), Ok(settings));
+    let capacity = input.short() % 64;
+    let len = channel_bytes(capacity, &settings).checked_add(input.byte() as u64)?;
+    let mut header = Header::new(Kind::Channel, len, HEADER_BYTES as u64);
+    header.capacity = capacity as u64;
+    header.settings = settings;
+    Some(header)
+}
+
 /// Looks at a file with this header as its kind says.
 fn open(header: &Header, file_bytes: u64) {
     let Some(len) = usize::try_from(file_bytes).ok().filter(|len| *len <= LEN_MAX) else { return };
@@ -45,10 +68,15 @@ fn open(header: &Header, file_bytes: u64) {
     match header.kind {
         Kind::Channel => {
             let capacity = usize::try_from(header.capacity).expect("a checked capacity");
-            let table = ChannelTable::new(memory, capacity).expect("the header says that it fits");
-            assert_eq!(table.ring.capacity(), capacity);
-            assert!(table.ring.is_empty());
-            assert!(!table.ring.any(|_| true));
+            let offset = usize::try_from(header.data_offset).expect("a short file");
+            let table = ChannelTable::new(memory, offset, capacity, &header.settings);
+            // One slot is not enough for the newest message and the next.
+            let is_wide = capacity > 1 || header.settings.mode != Mode::Latest;
+            assert_eq!(table.is_ok(), is_wide, "the header says that it fits");
+            let Ok(table) = table else { return };
+            assert_eq!(table.capacity(), capacity);
+            assert!(table.is_empty());
+            assert!(!table.any(|_| true));
         }
         Kind::Arena => {
             let Ok(table) = ArenaTable::new(memory) else { return };
@@ -61,6 +89,6 @@ fn open(header: &Header, file_bytes: u64) {
                 assert!(records.iter().all(|record| record.epoch().is_none()));
             }
         }
-        Kind::Block | Kind::Array => {}
+        Kind::Block | Kind::Array | Kind::Value => {}
     }
 }

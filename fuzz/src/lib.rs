@@ -2,7 +2,8 @@
 
 use crossdock_core::memory::{ALIGNMENT, Memory};
 use crossdock_core::party::{PARTIES_MAX, Party};
-use crossdock_core::ring::Payload;
+use crossdock_core::ring::MESSAGE_WORDS_MAX;
+use crossdock_core::settings::{Mode, Settings};
 use crossdock_core::ticket::Ticket;
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
@@ -118,16 +119,62 @@ impl<'a> Input<'a> {
     }
 }
 
-/// Reads a payload as a ticket; what is accepted must survive being written again.
+/// Settings of a channel, small enough for a target and as checked as those of a header.
+///
+/// # Panics
+///
+/// Never: the fields are in range.
+pub fn settings(input: &mut Input<'_>, mode: Mode) -> Settings {
+    let is_acknowledged = mode == Mode::Queue && input.byte() % 2 == 0;
+    let settings = Settings {
+        mode,
+        arrays: (input.byte() % 4) as u8,
+        record_bytes: (input.byte() % 256) as u16,
+        deliveries_max: if is_acknowledged { 1 + (input.byte() % 3) as u16 } else { 0 },
+        unacknowledged_max: if is_acknowledged { 1 + (input.byte() % 4) as u32 } else { 0 },
+        ..Settings::default()
+    };
+    assert_eq!(Settings::from_bytes(&settings.to_bytes()), Ok(settings));
+    settings
+}
+
+/// A payload; a long one repeats what is in its first words.
+pub fn payload(input: &mut Input<'_>) -> Vec<u64> {
+    let count = match input.byte() {
+        small @ 0..192 => small % 16,
+        great => great % (MESSAGE_WORDS_MAX + 1),
+    };
+    let first: Vec<u64> = (0..count.min(16)).map(|_| input.word()).collect();
+    first.iter().copied().cycle().take(count).collect()
+}
+
+/// What another process pokes: lap, party and state more often than not.
+pub fn word(input: &mut Input<'_>) -> u64 {
+    let kind = input.byte();
+    if kind % 4 == 0 {
+        return input.word();
+    }
+    let lap = (kind as u64 / 4 % 8).wrapping_sub(2);
+    let bits = input.short() as u64;
+    (lap << 20) | (bits & if kind % 4 == 1 { 0xf } else { 0xffff })
+}
+
+/// Reads a payload as tickets; what is accepted must survive being written again. Returns how many there are.
 ///
 /// # Panics
 ///
 /// When it does not, which is a bug of the library.
-pub fn read_ticket(payload: &Payload) -> Option<Ticket> {
-    let ticket = Ticket::from_words(payload).ok()?;
-    let (words, used) = ticket.to_words();
-    assert!(words[used..].iter().all(|word| *word == 0), "a word that counts is not sent");
-    assert_eq!(Ticket::from_words(&words), Ok(ticket));
-    assert!(ticket.offset_bytes.checked_add(ticket.len_bytes).is_some());
-    Some(ticket)
+pub fn read_tickets(payload: &[u64]) -> usize {
+    let mut rest = payload;
+    let mut count = 0;
+    while let Ok((ticket, behind)) = Ticket::split_from(rest) {
+        let (words, used) = ticket.to_words();
+        assert!(words[used..].iter().all(|word| *word == 0), "a word that counts is not sent");
+        assert_eq!(Ticket::from_words(&words[..used]), Ok(ticket));
+        assert!(ticket.offset_bytes.checked_add(ticket.len_bytes).is_some());
+        assert_eq!(behind.len() + used, rest.len());
+        rest = behind;
+        count += 1;
+    }
+    count
 }

@@ -22,9 +22,9 @@
 //! # Owner death
 //!
 //! The commit of a delivery is the taking in the queue: a reaper that finds a row `READY` asks the queue who
-//! took the message of that position. So the reaper looks through the rows before it reaps the queue, and a process
-//! has at most one row `READY` in a queue: its threads take turns. The commit of
-//! an acknowledgement is the exchange to `FREE`.
+//! took the message of that position. So the reaper looks through the rows before it reaps the queue. If several
+//! threads of the dead were about to take one message, all but one of their rows are freed before anything is given
+//! back. The commit of an acknowledgement is the exchange to `FREE`.
 
 use crate::Corrupt;
 use crate::party::Party;
@@ -237,6 +237,13 @@ impl<'a> Deliveries<'a> {
     /// Gives back what the dead party `dead` held. `has_taken` says whether it took the message of a position
     /// from the queue, which is reaped after this.
     pub fn reap(&self, dead: Party, has_taken: impl Fn(u64) -> bool) -> Reaped {
+        for (index, row) in self.rows() {
+            let word = row[0].load(Acquire);
+            let is_ready = word & STATE_MASK == READY && worker(word) == Some(dead);
+            if is_ready && self.is_double(index, row, dead) {
+                let _ = row[0].compare_exchange(word, FREE, AcqRel, Relaxed);
+            }
+        }
         let mut reaped = Reaped::default();
         for (_, row) in self.rows() {
             let word = row[0].load(Acquire);
@@ -282,6 +289,20 @@ impl<'a> Deliveries<'a> {
         for (_, row) in self.rows().filter(|(_, row)| row[0].load(Acquire) & STATE_MASK >= READY) {
             let _ = copy(row).map(|words| look(&words));
         }
+    }
+
+    /// Whether the dead party has another row of the same message that is to be preferred.
+    fn is_double(&self, index: usize, row: &[AtomicU64], dead: Party) -> bool {
+        let position = row[POSITION].load(Relaxed);
+        self.rows().any(|(other, row)| {
+            let word = row[0].load(Acquire);
+            let is_preferred = match word & STATE_MASK {
+                HELD => true,
+                READY => other < index,
+                _ => false,
+            };
+            is_preferred && worker(word) == Some(dead) && row[POSITION].load(Relaxed) == position
+        })
     }
 
     /// Whether any row has, or may have, a payload that `wanted` recognises.
@@ -402,6 +423,22 @@ mod tests {
             });
             assert_eq!(reaped, Reaped { returned: u64::from(has_taken), dead: 0 });
             assert_eq!(rows.take_returned(party(2), 1).unwrap().is_some(), has_taken);
+        }
+    }
+
+    #[test]
+    fn a_message_that_two_threads_of_the_dead_were_about_to_take_comes_again_once() {
+        for is_held in [false, true] {
+            let memory = memory(3);
+            let rows = Deliveries::new(&memory, 2, 2);
+            let _late = rows.prepare(party(1), 42, &[8, !8], 1).unwrap();
+            let row = rows.prepare(party(1), 42, &[8, !8], 1).unwrap();
+            let living = rows.prepare(party(2), 42, &[8, !8], 1).unwrap();
+            let _row = if is_held { rows.hold(row, party(1)) } else { row };
+            let reaped = rows.reap(party(1), |position| position == 42);
+            assert_eq!(reaped, Reaped { returned: 1, dead: 0 });
+            rows.cancel(living);
+            assert_eq!(rows.states().count(), 1);
         }
     }
 

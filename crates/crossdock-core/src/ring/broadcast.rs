@@ -11,13 +11,12 @@
 //! |---|---|---|---|
 //! | claim | `FREE`, `CLAIMED`, `ARMED` | as in the queue | as in the queue |
 //! | message | `WRITING` | its sender is at work; what was here before is gone | that sender, to `READY`; its reaper, to `HOLE` |
-//! | message | `READY`, `HOLE` | as in the queue | the sender of the next lap, to `WRITING` |
-//! | unseen | lap, bit *n* | reader *n* has yet to see this lap's message | reader *n* or its reaper clears it; a sender that drops the oldest clears all |
-//! | pins | bit *n* | reader *n* is just taking hold of what the message leads to | reader *n* or its reaper clears it |
+//! | message | `READY` | sent | the sender of the next lap, to `WRITING` |
+//! | message | `HOLE` | its sender died before it was sent; readers see it, and pass it over | the sender of the next lap, to `WRITING` |
+//! | unseen | bit *n* | reader *n* has yet to see this lap's message | reader *n* or its reaper clears it; a sender that drops the oldest clears all |
+//! | unseen | bits 60 to 63 | the last four bits of the lap that the others are of | the sender of the next lap |
 //!
-//! The unseen word has the lower 16 bits of the lap above its 48 bits, and its bits are cleared by exchanges of
-//! the whole word: a bit that was set again for the next message is not mistaken for the old one. (A reader that
-//! stood still for exactly 2^16 laps could be, in a channel that drops the oldest; it loses one message more.)
+//! | pins | bit *n* | reader *n* is just taking hold of what the message leads to | reader *n* or its reaper clears it |
 //!
 //! # What a message leads to
 //!
@@ -28,13 +27,20 @@
 //! # Ordering
 //!
 //! A reader clears its bit (`AcqRel`) after it has read the payload, a sender that drops the oldest swaps all
-//! bits for none (`SeqCst`) before it writes: whichever is first, the other knows. Who looks whether the channel's
-//! hold is still needed looks for bits first and for pins second, a reader pins first and looks for its bit second,
-//! all sequentially consistent: one of them sees the other.
+//! bits for none (`SeqCst`) before it writes: whichever is first, the other knows. A bit that was set again
+//! meanwhile, a lap later, is told apart by the lap beside it; and 16 laps later, by the message's word, which
+//! has gone through `WRITING` by then. (That word alone does not do: the next sender may write it as soon as the
+//! last bit is cleared.)
 //!
 //! A sender looks for whom a message is and, after it has sent it, whether they are still there; a reader that
 //! leaves says so before it clears its bits. All four are sequentially consistent, so one of them clears the
 //! bit of a reader that has left.
+//!
+//! Who looks whether the channel's hold is still needed looks for bits first and for pins second, a reader pins first
+//! and looks for its bit second, all sequentially consistent: one of them sees the other.
+//!
+//! A reader that comes says so before it looks where the tail is, and begins with the oldest message that is
+//! still being sent: the sender of that may have seen it come, or not. So whoever a bit is for finds it.
 //!
 //! # Owner death
 //!
@@ -51,11 +57,15 @@ use crate::party::Party;
 use crate::primitive::{AtomicU64, fence, spin_loop};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
-/// Readers that a ring can have.
-pub const READERS_MAX: usize = 48;
+/// Readers that a ring can have; few in a model, where each row is many schedules.
+pub const READERS_MAX: usize = if cfg!(loom) { 2 } else { 60 };
 
-/// The readers' bits in an unseen word.
-const BITS: u64 = (1 << READERS_MAX) - 1;
+/// The bits of an unseen word that are readers; the others are the lap's.
+const READERS: u64 = (1 << TAG_SHIFT) - 1;
+const TAG_SHIFT: u32 = 60;
+/// Laps in a row that have different tags.
+const TAGS: u64 = 1 << (u64::BITS - TAG_SHIFT);
+const _: () = assert!(READERS_MAX <= TAG_SHIFT as usize);
 
 /// One reader's row.
 #[repr(C, align(64))]
@@ -129,11 +139,11 @@ pub struct Broadcast<'a> {
 pub struct Subscription {
     row: usize,
     position: u64,
+    /// Messages from here on are for it; those before, which were being sent when it came, may be.
+    first: u64,
     /// Messages that were dropped: in all, and those that the reader has not asked for.
     lost: u64,
     lost_new: u64,
-    /// Whether a message has been for this reader yet: those sent while it came may not be.
-    has_begun: bool,
 }
 
 impl Subscription {
@@ -193,7 +203,8 @@ impl<'a> Broadcast<'a> {
     /// Messages that somebody has yet to see, at about this moment.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.slots.iter().filter(|slot| unseen(slot).load(Acquire) & BITS != 0).count()
+        let is_hole = |slot: &Slot| slot.message.word.load(Acquire) & STATE_MASK == HOLE;
+        self.slots.iter().filter(|slot| is_unseen(slot) && !is_hole(slot)).count()
     }
 
     /// Whether everybody has seen everything, at about this moment.
@@ -221,18 +232,31 @@ impl<'a> Broadcast<'a> {
     /// Adds a reader, who sees every message whose sending begins from now on; `None` if there are too many.
     #[must_use]
     pub fn subscribe(&self, me: Party) -> Option<Subscription> {
-        let mine = me.index() as u64 + 1;
-        let row = self
-            .readers
-            .rows
-            .iter()
-            .position(|row| row.owner.compare_exchange(0, mine, AcqRel, Relaxed).is_ok())?;
+        let row = self.readers.take_row(me)?;
         self.readers.rows[row].lost.store(0, Relaxed);
-        // First the bit, so that nothing is missed; what is seen twice this way is passed over.
         self.readers.active.fetch_or(1 << row, SeqCst);
-        let position = self.tail.position.load(SeqCst);
+        let tail = self.tail.position.load(SeqCst);
+        let position = self.oldest_for(1 << row, tail);
+        let is_begun = self
+            .slots
+            .at(tail)
+            .is_some_and(|slot| slot.claim.word.load(SeqCst) != (tail & LAP_MASK) | FREE);
+        let first = if is_begun { self.slots.after(tail) } else { tail };
         self.readers.rows[row].position.store(position, Release);
-        Some(Subscription { row, position, lost: 0, lost_new: 0, has_begun: false })
+        Some(Subscription { row, position, first, lost: 0, lost_new: 0 })
+    }
+
+    /// The oldest message from the last lap before the tail that has a bit, or may get it.
+    fn oldest_for(&self, bit: u64, tail: u64) -> u64 {
+        let mut position = if tail & LAP_MASK == 0 { 0 } else { a_lap_before(tail) };
+        for _ in 0..self.slots.count() {
+            let is_over = self.slots.at(position).is_some_and(|slot| is_over(slot, position, bit));
+            if position == tail || !is_over {
+                break;
+            }
+            position = self.slots.after(position);
+        }
+        position
     }
 
     /// Removes a reader. `on_last` is called with each message that nobody has yet to see now.
@@ -250,15 +274,21 @@ impl<'a> Broadcast<'a> {
         self.readers.free_row(row);
     }
 
-    /// Clears bits of the message in the slot of a position, whatever its lap.
-    fn clear(&self, position: u64, bits: u64, on_last: &mut dyn FnMut(&[u64])) {
-        let Some(slot) = self.slots.at(position) else { return };
+    /// Clears the bit of a reader that has left in a slot.
+    fn clear(&self, index: u64, bit: u64, on_last: &mut dyn FnMut(&[u64])) {
+        let Some(slot) = self.slots.at(index) else { return };
         fence(SeqCst);
-        let before = unseen(slot).load(SeqCst);
-        let Some(is_last) = clear_bits(slot, before & !BITS, bits) else { return };
-        if is_last {
-            let word = slot.message.word.load(Acquire);
-            on_last(&self.slots.words(position, len_of(word)));
+        if unseen(slot).load(SeqCst) & bit == 0 {
+            return;
+        }
+        let word = slot.message.word.load(Acquire);
+        if !matches!(word & STATE_MASK, READY | HOLE) {
+            // Its sender will look whether the reader is still there, or the sender's reaper.
+            return;
+        }
+        let words = self.slots.words(index, len_of(word));
+        if see(slot, word, bit) == Some(0) && word & STATE_MASK == READY {
+            on_last(&words);
         }
     }
 
@@ -276,7 +306,7 @@ impl<'a> Broadcast<'a> {
         on_last: &mut dyn FnMut(&[u64]),
     ) -> Result<Claim<'a>, Refused> {
         let room = |slot: &Slot, position| {
-            if is_dropping || unseen(slot).load(Acquire) & BITS == 0 {
+            if is_dropping || !is_unseen(slot) {
                 Room::Free
             } else if self.tail.position.load(Acquire) == position {
                 Room::Full(None)
@@ -292,12 +322,11 @@ impl<'a> Broadcast<'a> {
     /// Takes the message of the lap before out of a slot that was just claimed.
     #[inline]
     fn clear_out(&self, slot: &Slot, position: u64, on_last: &mut dyn FnMut(&[u64])) {
-        let before = unseen(slot).load(Acquire);
-        if before & BITS != 0 {
+        if is_unseen(slot) {
             // Nobody but this sender changes the message now.
             let word = slot.message.word.load(Acquire);
             let words = self.slots.words(position, len_of(word));
-            if unseen(slot).swap(before & !BITS, SeqCst) & BITS != 0 && word & STATE_MASK == READY {
+            if unseen(slot).swap(0, SeqCst) & READERS != 0 && word & STATE_MASK == READY {
                 on_last(&words);
             }
         }
@@ -318,21 +347,24 @@ impl<'a> Broadcast<'a> {
     pub fn publish(&self, claim: Claim<'a>, payload: &[u64]) -> bool {
         let slot = claim.slot;
         let ready = self.slots.write(&claim, payload);
-        let readers = self.readers.active.load(SeqCst);
-        let lap = tag(claim.position);
-        unseen(slot).store(lap | readers & BITS, Release);
+        let readers = self.readers.active.load(SeqCst) & READERS;
+        unseen(slot).store(tag(claim.position) | readers, Release);
         slot.message.word.store(ready, Release);
-        let is_unread = readers == 0 || self.clear_gone(slot, lap, readers);
+        let is_unread = readers == 0 || self.clear_gone(slot, readers);
         self.slots.end(self.tail, &claim);
         is_unread
     }
 
     /// Clears the bits of readers that have left. Returns whether there were such bits, and no others.
     #[inline]
-    fn clear_gone(&self, slot: &Slot, lap: u64, readers: u64) -> bool {
+    fn clear_gone(&self, slot: &Slot, readers: u64) -> bool {
         fence(SeqCst);
-        let gone = readers & !self.readers.active.load(SeqCst) & BITS;
-        gone != 0 && clear_bits(slot, lap, gone) == Some(true)
+        let gone = readers & READERS & !self.readers.active.load(SeqCst);
+        if gone == 0 {
+            return false;
+        }
+        let before = unseen(slot).fetch_and(!gone, AcqRel);
+        before & gone != 0 && before & READERS & !gone == 0
     }
 
     /// Looks for the next message of a reader and changes nothing but its place.
@@ -347,8 +379,7 @@ impl<'a> Broadcast<'a> {
             let slot = self.slots.at(position).ok_or(NONSENSE)?;
             let lap = position & LAP_MASK;
             let word = slot.message.word.load(Acquire);
-            let seen = unseen(slot).load(Acquire);
-            let is_mine = seen & reader.bit() != 0 && seen & !BITS == tag(word);
+            let is_mine = unseen(slot).load(Acquire) & reader.bit() != 0;
             match relation(word & LAP_MASK, lap) {
                 Lap::Same if word & STATE_MASK == READY && is_mine => {
                     let first = slot.read(len_of(word));
@@ -356,15 +387,11 @@ impl<'a> Broadcast<'a> {
                 }
                 Lap::Same if word & STATE_MASK == READY => {
                     // It was dropped, or sent while this reader came.
-                    self.lose(reader, u64::from(reader.has_begun));
-                    self.go_to(reader, self.slots.after(position));
+                    self.pass(reader, self.slots.after(position), 1);
                 }
                 Lap::Same if word == lap | HOLE => {
+                    see(slot, word, reader.bit());
                     self.go_to(reader, self.slots.after(position));
-                }
-                Lap::Before if is_mine => {
-                    // Sent while this reader came, from a place before its first.
-                    clear_bits(slot, tag(word), reader.bit());
                 }
                 Lap::Same | Lap::Before => return Ok(None),
                 Lap::After => self.catch_up(reader)?,
@@ -380,29 +407,36 @@ impl<'a> Broadcast<'a> {
         self.readers.rows[reader.row].position.store(position, Release);
     }
 
-    fn lose(&self, reader: &mut Subscription, count: u64) {
-        reader.lost = reader.lost.saturating_add(count);
-        reader.lost_new = reader.lost_new.saturating_add(count);
+    /// Goes on at a position, `count` messages further, none of which it has seen.
+    fn pass(&self, reader: &mut Subscription, position: u64, count: u64) {
+        let number = |position| self.slots.number(position);
+        // What was being sent when it came need not be for it.
+        let early = match relation(reader.first, reader.position) {
+            Lap::After => number(reader.first).wrapping_sub(number(reader.position)),
+            Lap::Same | Lap::Before => 0,
+        };
+        let lost = count.saturating_sub(early);
+        reader.lost = reader.lost.saturating_add(lost);
+        reader.lost_new = reader.lost_new.saturating_add(lost);
         self.readers.rows[reader.row].lost.store(reader.lost, Relaxed);
+        self.go_to(reader, position);
     }
 
     /// Goes on with the oldest message that can still be there.
     #[cold]
     fn catch_up(&self, reader: &mut Subscription) -> Result<(), Corrupt> {
-        let tail = self.tail.position.load(Acquire);
-        let oldest = (tail & INDEX_MASK) | (tail & LAP_MASK).wrapping_sub(next_lap(0));
-        let missed = self.slots.number(oldest).wrapping_sub(self.slots.number(reader.position));
-        let position = if missed == 0 || missed > u64::MAX / 2 {
-            self.lose(reader, 1);
-            self.slots.after(reader.position)
+        let number = |position| self.slots.number(position);
+        let oldest = a_lap_before(self.tail.position.load(Acquire));
+        let behind = number(oldest).wrapping_sub(number(reader.position));
+        let (position, passed) = if behind == 0 || behind > u64::MAX / 2 {
+            (self.slots.after(reader.position), 1)
         } else {
-            self.lose(reader, missed);
-            oldest
+            (oldest, behind)
         };
         if self.slots.at(position).is_none() {
             return Err(NONSENSE);
         }
-        self.go_to(reader, position);
+        self.pass(reader, position, passed);
         Ok(())
     }
 
@@ -415,9 +449,8 @@ impl<'a> Broadcast<'a> {
         // The payload was read before this.
         slot.take.pins.fetch_or(reader.bit(), SeqCst);
         let now = unseen(slot).load(SeqCst);
-        now & reader.bit() != 0
-            && now & !BITS == tag(message.position)
-            && slot.message.word.load(Acquire) == message.word
+        let is_unseen = now & reader.bit() != 0 && now & !READERS == tag(message.word);
+        is_unseen && slot.message.word.load(Acquire) == message.word
     }
 
     /// The reader holds what the message leads to itself, or does not want it.
@@ -432,13 +465,14 @@ impl<'a> Broadcast<'a> {
     #[inline]
     pub fn take(&self, reader: &mut Subscription, message: &Message) -> Taken {
         let Some(slot) = self.slots.at(message.position) else { return Taken::Lost };
-        let cleared = clear_bits(slot, tag(message.position), reader.bit());
-        reader.has_begun = true;
-        if cleared.is_none() {
-            self.lose(reader, 1);
+        let next = self.slots.after(message.position);
+        if let Some(left) = see(slot, message.word, reader.bit()) {
+            self.go_to(reader, next);
+            Taken::Mine { is_last: left == 0 }
+        } else {
+            self.pass(reader, next, 1);
+            Taken::Lost
         }
-        self.go_to(reader, self.slots.after(message.position));
-        cleared.map_or(Taken::Lost, |is_last| Taken::Mine { is_last })
     }
 
     /// Whether a message that a reader looked at is still there.
@@ -447,8 +481,7 @@ impl<'a> Broadcast<'a> {
         // What was read of the payload came before this look at the words.
         fence(Acquire);
         self.slots.at(message.position).is_some_and(|slot| {
-            let now = unseen(slot).load(Acquire);
-            let is_unseen = now & reader.bit() != 0 && now & !BITS == tag(message.position);
+            let is_unseen = unseen(slot).load(Acquire) & reader.bit() != 0;
             is_unseen && slot.message.word.load(Relaxed) == message.word
         })
     }
@@ -477,7 +510,7 @@ impl<'a> Broadcast<'a> {
         let slot = self.slots.at(position)?;
         let claim = slot.claim.word.load(Acquire);
         let is_free = claim == (position & LAP_MASK) | FREE;
-        (!is_free || unseen(slot).load(Acquire) & BITS != 0).then(|| Refused::Full(worker(claim)))
+        (!is_free || is_unseen(slot)).then(|| Refused::Full(worker(claim)))
     }
 
     /// Before a last look at the ring ahead of a sleep: sees what was published before the tail was moved to
@@ -506,13 +539,15 @@ impl<'a> Broadcast<'a> {
 
     fn reap_claim(&self, slot: &Slot, claim: u64) {
         let lap = claim & LAP_MASK;
-        if slot.message.word.load(Acquire) & !LEN_MASK == lap | READY {
-            // Sent, perhaps to readers that have left. What nobody sees is let go of when it is needed.
-            self.clear_gone(slot, tag(lap), unseen(slot).load(Acquire));
-        } else {
-            unseen(slot).store(tag(lap), Release);
+        let word = slot.message.word.load(Acquire);
+        if word & !LEN_MASK != lap | READY && word != lap | HOLE {
+            // A hole is sent as a message is: or else a reader that is overtaken here took it for one.
+            let readers = self.readers.active.load(SeqCst) & READERS;
+            unseen(slot).store(tag(lap) | readers, Release);
             slot.message.word.store(lap | HOLE, Release);
         }
+        // What nobody sees is let go of when it is needed.
+        self.clear_gone(slot, unseen(slot).load(Acquire));
         let free = next_lap(lap) | FREE;
         let _ = slot.claim.word.compare_exchange(claim, free, AcqRel, Relaxed);
     }
@@ -522,7 +557,7 @@ impl<'a> Broadcast<'a> {
     pub fn for_each(&self, mut look: impl FnMut(&[u64])) {
         for (index, slot) in (0..).zip(self.slots.iter()) {
             let word = slot.message.word.load(Acquire);
-            if word & STATE_MASK == READY && unseen(slot).load(Acquire) & BITS != 0 {
+            if word & STATE_MASK == READY && is_unseen(slot) {
                 look(&self.slots.words(index, len_of(word)));
             }
         }
@@ -538,11 +573,9 @@ impl<'a> Broadcast<'a> {
             }
             fence(Acquire);
             let word = slot.message.word.load(Acquire);
-            let is_unseen = unseen(slot).load(SeqCst) & BITS != 0;
-            if word & STATE_MASK == READY
-                && is_unseen
-                && wanted(&self.slots.words(index, len_of(word)))
-            {
+            let is_there = word & STATE_MASK == READY;
+            let is_unseen = unseen(slot).load(SeqCst) & READERS != 0;
+            if is_there && is_unseen && wanted(&self.slots.words(index, len_of(word))) {
                 return true;
             }
             // After the bits: what a reader has pinned may be any message that was here.
@@ -570,31 +603,58 @@ fn relation(word: u64, lap: u64) -> Lap {
     }
 }
 
+/// The position that had this slot in the lap before.
+#[inline]
+fn a_lap_before(position: u64) -> u64 {
+    (position & INDEX_MASK) | (position & LAP_MASK).wrapping_sub(next_lap(0))
+}
+
 /// The word of a slot that says who has yet to see its message.
 #[inline]
 fn unseen(slot: &Slot) -> &AtomicU64 {
     &slot.take.word
 }
 
-/// What an unseen word says of the lap of a position or of a message's word.
 #[inline]
-fn tag(word: u64) -> u64 {
-    (word & LAP_MASK) << (64 - 16 - INDEX_BITS)
+fn is_unseen(slot: &Slot) -> bool {
+    unseen(slot).load(Acquire) & READERS != 0
 }
 
-/// Clears bits of a message if it still is the one of that lap. Returns whether they were the last ones; `None` if
-/// none of them was set.
+/// What stands beside the bits of the lap of a position or word.
 #[inline]
-fn clear_bits(slot: &Slot, lap: u64, bits: u64) -> Option<bool> {
-    let word = unseen(slot);
-    let mut now = word.load(Acquire);
-    while now & !BITS == lap && now & bits != 0 {
-        match word.compare_exchange_weak(now, now & !bits, AcqRel, Acquire) {
-            Ok(_) => return Some(now & !bits & BITS == 0),
+fn tag(word: u64) -> u64 {
+    (word >> INDEX_BITS) << TAG_SHIFT
+}
+
+/// Clears bits of the message with this word. `None` if that is no longer there or has none of the bits,
+/// otherwise the bits that are left.
+#[inline]
+fn see(slot: &Slot, word: u64, bits: u64) -> Option<u64> {
+    let mut now = unseen(slot).load(Acquire);
+    loop {
+        if now & bits == 0 || now & !READERS != tag(word) {
+            return None;
+        }
+        match unseen(slot).compare_exchange_weak(now, now & !bits, AcqRel, Acquire) {
+            Ok(_) => break,
             Err(changed) => now = changed,
         }
     }
-    None
+    // If it is that long ago, these may have been the bits of a later message.
+    let next = slot.message.word.load(Relaxed);
+    let laps = (next & LAP_MASK).wrapping_sub(word & LAP_MASK) >> INDEX_BITS;
+    (laps < TAGS).then_some(now & READERS & !bits)
+}
+
+/// Whether a message has been sent, or will not be, and has none of these bits.
+fn is_over(slot: &Slot, position: u64, bits: u64) -> bool {
+    let word = slot.message.word.load(Acquire);
+    let is_for_them = unseen(slot).load(Acquire) & bits != 0;
+    match relation(word & LAP_MASK, position & LAP_MASK) {
+        Lap::Before => false,
+        Lap::Same => matches!(word & STATE_MASK, READY | HOLE) && !is_for_them,
+        Lap::After => true,
+    }
 }
 
 fn owner(row: &Reader) -> Option<Party> {

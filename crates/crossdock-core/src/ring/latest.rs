@@ -153,12 +153,14 @@ impl<'a> Latest<'a> {
     fn let_go(&self, position: u64, on_last: &mut dyn FnMut(&[u64])) {
         let Some(slot) = self.slots.at(position) else { return };
         let word = slot.message.word.load(Acquire);
+        if word & !LEN_MASK != (position & LAP_MASK) | READY {
+            // Its sender is about to send it, and will find that it is not the newest.
+            return;
+        }
         let words = self.slots.words(position, len_of(word));
         let keeps = (position & LAP_MASK) | KEPT;
         // Until this the slot is not used again, so what was read is whole.
-        if kept(slot).compare_exchange(keeps, 0, SeqCst, Relaxed).is_ok()
-            && word & STATE_MASK == READY
-        {
+        if kept(slot).compare_exchange(keeps, 0, SeqCst, Relaxed).is_ok() {
             on_last(&words);
         }
     }

@@ -116,7 +116,8 @@ impl<'a> Slots<'a> {
                     Room::Free => {
                         let mine = word_of(lap, me, CLAIMED);
                         let claim = &slot.claim.word;
-                        if claim.compare_exchange(word, mine, AcqRel, Relaxed).is_ok() {
+                        // Sequentially consistent for a reader of a broadcast that is just coming.
+                        if claim.compare_exchange(word, mine, SeqCst, Relaxed).is_ok() {
                             return Ok(Claim { slot, position, party: me });
                         }
                     }

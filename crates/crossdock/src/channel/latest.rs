@@ -148,7 +148,7 @@ impl<M: SharedMessage> Receiver<M> {
     ///
     /// # Errors
     ///
-    /// `TooManyPeers` when there are 48 already.
+    /// `TooManyPeers` when there are 60 already.
     pub fn resubscribe(&self) -> Result<Self> {
         let receiver = Self::new(Arc::clone(&self.core))?;
         receiver.seen.store(self.seen.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -159,7 +159,7 @@ impl<M: SharedMessage> Receiver<M> {
     ///
     /// # Errors
     ///
-    /// As [`Sender::open`], and `TooManyPeers` when it has 48 receivers already.
+    /// As [`Sender::open`], and `TooManyPeers` when it has 60 receivers already.
     pub fn open(name: &str) -> Result<Self> {
         Core::open(name, Mode::Latest, &MessageType::of::<M>()).and_then(Self::new)
     }

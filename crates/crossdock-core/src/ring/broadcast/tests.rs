@@ -113,33 +113,10 @@ fn a_message_that_is_dropped_while_it_is_looked_at_is_lost_and_not_torn() {
     assert_eq!(send(&ring, 2, true), Ok(vec![1]));
     assert!(!ring.is_current(&reader, &message));
     assert_eq!(ring.take(&mut reader, &message), Taken::Lost);
-    assert_eq!(
-        receive(&ring, &mut reader),
-        Some((2, true)),
-        "it is told apart from the one before"
-    );
+    assert_eq!(receive(&ring, &mut reader), Some((2, true)), "only what was dropped is lost");
     assert_eq!(reader.take_lost(), 1);
-}
-
-#[test]
-fn what_a_reader_has_pinned_is_held_until_it_is_unpinned() {
-    let memory = Memory::new(1);
-    let ring = memory.ring();
-    let mut reader = ring.subscribe(party(1)).unwrap();
-    send(&ring, 1, true).unwrap();
-    let message = ring.poll(&mut reader).unwrap().unwrap();
-    assert!(ring.pin(&reader, &message));
-    assert_eq!(send(&ring, 2, true), Ok(vec![1]));
-    assert!(ring.any(|_| false), "the channel may still be needed to hold it");
-    assert_eq!(ring.take(&mut reader, &message), Taken::Lost);
-    ring.unpin(&reader, &message);
-    assert!(!ring.any(|_| false));
-    let message = ring.poll(&mut reader).unwrap().unwrap();
-    send(&ring, 3, true).unwrap();
-    assert!(!ring.pin(&reader, &message), "it has been dropped");
-    assert!(ring.any(|_| false));
-    assert!(ring.reap(party(1), &mut |_| {}), "the reader died over that");
-    assert!(!ring.any(|_| true));
+    assert_eq!(send(&ring, 3, true), Ok(vec![]));
+    assert_eq!(receive(&ring, &mut reader), Some((3, true)));
 }
 
 #[test]
@@ -189,6 +166,38 @@ fn a_dead_sender_leaves_a_hole_or_a_message() {
             assert_eq!(receive(&ring, &mut reader), Some((value, true)));
             assert_eq!(send(&ring, value + 1, false), Ok(vec![]));
         }
+    }
+}
+
+#[test]
+fn a_hole_is_passed_over_and_not_taken_for_a_loss() {
+    let memory = Memory::new(1);
+    let ring = memory.ring();
+    let mut reader = ring.subscribe(party(1)).unwrap();
+    let _claim = ring.claim(party(3), false, &mut |_| {}).unwrap();
+    assert!(ring.reap(party(3), &mut |_| panic!("it was never sent")));
+    assert!(ring.is_empty());
+    assert_eq!(send(&ring, 1, false), Err(Refused::Full(None)), "the reader has yet to pass");
+    assert_eq!(receive(&ring, &mut reader), None);
+    assert_eq!(send(&ring, 1, false), Ok(vec![]));
+    assert_eq!(receive(&ring, &mut reader), Some((1, true)));
+    assert_eq!(reader.take_lost(), 0);
+}
+
+#[test]
+fn what_is_being_sent_when_a_reader_comes_is_seen_or_not_for_it() {
+    for is_first in [false, true] {
+        let memory = Memory::new(2);
+        let ring = memory.ring();
+        send(&ring, 1, false).unwrap();
+        let claim = ring.claim(party(0), false, &mut |_| {}).unwrap();
+        let mut reader = is_first.then(|| ring.subscribe(party(1)).unwrap());
+        assert_eq!(ring.publish(claim, &[2, !2]), !is_first);
+        let reader = reader.get_or_insert_with(|| ring.subscribe(party(1)).unwrap());
+        assert_eq!(receive(&ring, reader), is_first.then_some((2, true)));
+        send(&ring, 3, false).unwrap();
+        assert_eq!(receive(&ring, reader), Some((3, true)));
+        assert_eq!(reader.take_lost(), 0);
     }
 }
 
@@ -268,4 +277,25 @@ fn readers_among_senders_that_drop_see_each_sender_in_order() {
             }
         });
     }
+}
+
+#[test]
+fn what_a_reader_has_pinned_is_held_until_it_is_unpinned() {
+    let memory = Memory::new(1);
+    let ring = memory.ring();
+    let mut reader = ring.subscribe(party(1)).unwrap();
+    send(&ring, 1, true).unwrap();
+    let message = ring.poll(&mut reader).unwrap().unwrap();
+    assert!(ring.pin(&reader, &message));
+    assert_eq!(send(&ring, 2, true), Ok(vec![1]));
+    assert!(ring.any(|_| false), "the channel may still be needed to hold it");
+    assert_eq!(ring.take(&mut reader, &message), Taken::Lost);
+    ring.unpin(&reader, &message);
+    assert!(!ring.any(|_| false));
+    let message = ring.poll(&mut reader).unwrap().unwrap();
+    send(&ring, 3, true).unwrap();
+    assert!(!ring.pin(&reader, &message), "it has been dropped");
+    assert!(ring.any(|_| false));
+    assert!(ring.reap(party(1), &mut |_| {}), "the reader died over that");
+    assert!(!ring.any(|_| true));
 }
