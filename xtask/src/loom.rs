@@ -6,7 +6,7 @@ use std::process::ExitCode;
 /// Explore the thread interleavings of every primitive.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Bound every model: at most two preemptions, at most a minute.
+    /// Bound every model: at most two preemptions, at most 20 seconds for each death in it.
     #[arg(long)]
     short: bool,
     /// Only the models whose name contains this.
@@ -21,7 +21,7 @@ pub(crate) fn run(args: Args) -> ExitCode {
     command.args(args.filter);
     command.env("RUSTFLAGS", "--cfg loom");
     if args.short {
-        for (name, value) in [("LOOM_MAX_PREEMPTIONS", "2"), ("LOOM_MAX_DURATION", "60")] {
+        for (name, value) in [("LOOM_MAX_PREEMPTIONS", "2"), ("LOOM_MAX_DURATION", "20")] {
             if std::env::var_os(name).is_none() {
                 command.env(name, value);
             }

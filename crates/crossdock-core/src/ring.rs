@@ -34,8 +34,10 @@
 
 pub mod broadcast;
 pub mod latest;
+mod readers;
 mod slot;
 mod slots;
+mod unseen;
 
 pub use slot::{Cursor, MESSAGE_WORDS_MAX, SHORT_WORDS, SLOT_WORDS, Slot, Words};
 

@@ -290,11 +290,8 @@ impl Row {
         if before.created != self.created {
             return;
         }
-        let rate = |now: u64, then: u64| {
-            let more = now.checked_sub(then)?;
-            Some(more as f64 / passed.as_secs_f64())
-        };
-        self.messages_per_s = rate(now.sent, then.sent);
+        let more = now.sent.checked_sub(then.sent);
+        self.messages_per_s = more.map(|more| more as f64 / passed.as_secs_f64());
     }
 }
 

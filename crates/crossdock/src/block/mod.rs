@@ -56,7 +56,7 @@ pub struct SharedBlock {
 
 #[derive(Debug)]
 enum Backing {
-    Named(Named),
+    Named(Box<Named>),
     /// A plain POSIX object, removed by its maker.
     Posix {
         file: File,

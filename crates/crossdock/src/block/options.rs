@@ -198,7 +198,7 @@ impl BlockOptions {
         let (map, len) = self.map(named.file(), &named.header, Some(named.name()))?;
         let data_offset = named.header.data_offset as usize;
         let known_len = AtomicU64::new(len);
-        Ok(SharedBlock { backing: Backing::Named(named), map, data_offset, known_len })
+        Ok(SharedBlock { backing: Backing::Named(Box::new(named)), map, data_offset, known_len })
     }
 
     fn map(self, file: &File, header: &Header, name: Option<&str>) -> Result<(Mapping, u64)> {

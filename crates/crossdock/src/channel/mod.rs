@@ -1,9 +1,18 @@
-//! Handing arrays from process to process: bounded, many-to-many, by handle.
+//! Handing arrays and records from process to process: bounded, by handle, under a name.
 //!
-//! Both ends meet under a name; either may come first. What travels is a ticket of 64 bytes that says
-//! where the array lies, so the hop takes the same time for a kilobyte and for a gigabyte.
+//! | kind | a message goes | use |
+//! |---|---|---|
+//! | queue | to one receiver | [`Sender`], [`Receiver`] |
+//! | queue whose receivers acknowledge | to one receiver, and to another if that one dies | [`ChannelOptions::redeliver`], [`Receiver::deliver`] |
+//! | [`broadcast`] | to every receiver | [`broadcast::Sender`], [`broadcast::Receiver`] |
+//! | [`latest`] value | to whoever looks before the next one is sent | [`latest::Sender`], [`latest::Receiver`] |
+//!
+//! Both ends meet under the name; either may come first. [What can travel](Message): arrays, numbers and small structs,
+//! and several of them together. Of an array a ticket travels that says where it lies, so the hop takes the same time
+//! for a kilobyte and for a gigabyte.
 //!
 //! * [`Sender::send`] and [`Receiver::recv`] wait; `try_` never does; `_timeout` waits so long.
+//!   [`Select`](crate::Select) waits for several channels. [`ChannelOptions`] says what a sender does that finds no room.
 //! * While the other side has not come yet, nobody is disconnected: receivers wait, senders fill the
 //!   queue. Once its last member has left **or died**, senders get their message back and receivers
 //!   drain the queue, then are told.

@@ -1,3 +1,4 @@
+use super::super::slot::INDEX_MASK;
 use super::*;
 
 struct Memory {
