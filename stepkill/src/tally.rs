@@ -17,13 +17,15 @@ pub(crate) struct Tally {
     pub(crate) longest_ns: AtomicU64,
     /// Points that were not come to.
     pub(crate) missed: AtomicU64,
+    /// Trials that were late and are to be made again.
+    pub(crate) late: AtomicU64,
 }
 
 impl Tally {
     /// Begins a scenario.
     pub(crate) fn clear(&self) {
-        let Self { next, trials, steps, failures, retries, longest_ns, missed } = self;
-        for cell in [next, trials, steps, failures, retries, longest_ns, missed] {
+        let Self { next, trials, steps, failures, retries, longest_ns, missed, late } = self;
+        for cell in [next, trials, steps, failures, retries, longest_ns, missed, late] {
             cell.store(0, Relaxed);
         }
     }

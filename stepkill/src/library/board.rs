@@ -222,6 +222,12 @@ impl Actor {
         trap();
     }
 
+    /// Waits, prepared, until it is time to die.
+    pub(crate) fn await_end(self) {
+        self.ready();
+        self.await_phase(Phase::Sleep);
+    }
+
     /// Waits until it is time to sleep, and says that this process is about to.
     pub(crate) fn fall_asleep(self) {
         self.await_phase(Phase::Sleep);

@@ -26,6 +26,8 @@ const TEXTS_MAX: usize = 10;
 const IMAGE_STRIDE: usize = 4;
 /// ...after every so many-th instruction.
 const RECOVERY_STRIDE: usize = 16;
+/// When so many were late, those are made again before the others are made.
+const LATES_MAX: u64 = 100;
 /// What a lane says of a trial that was late, before its number.
 const LATE: &str = "late ";
 
@@ -66,8 +68,12 @@ impl Campaign<'_> {
             if spans.is_empty() && texts.is_empty() {
                 continue;
             }
-            let lates = self.all_lanes(&spans, &mut texts)?;
-            self.repeat(&spans, &lates, &mut texts)?;
+            let trials = spans.iter().map(Span::len).sum::<usize>() as u64;
+            while self.is_going_on() && self.tally.next.load(Relaxed) < trials {
+                self.tally.late.store(0, Relaxed);
+                let lates = self.all_lanes(&spans, &mut texts)?;
+                self.repeat(&spans, &lates, &mut texts)?;
+            }
             let images = spans.iter().filter(|span| span.victim.is_some());
             let figures = self.tally.figures(spans.len(), images.count(), start.elapsed());
             let (part, name) = (self.play.name, scenario.name());
@@ -78,6 +84,11 @@ impl Campaign<'_> {
             out.flush()?;
         }
         Ok(())
+    }
+
+    /// Whether there have not been too many failures.
+    fn is_going_on(&self) -> bool {
+        self.tally.failures.load(Relaxed) < self.plan.failures_max
     }
 
     /// What there is to try in a scenario: each is gone through undisturbed to learn how long it is.
@@ -162,7 +173,7 @@ impl Campaign<'_> {
                 if let Err(error) = self.lane(lane, spans, &mut writer) {
                     self.tally.failures.fetch_add(1, Relaxed);
                     // The reader counts failures also if it does not hear of this one.
-                    let _ = writeln!(writer, "a trial could not be made: {error}");
+                    let _ = say(&mut writer, &format!("a trial could not be made: {error}"));
                 }
             })?);
         }
@@ -182,16 +193,17 @@ impl Campaign<'_> {
         process::pin(self.cpus[lane % self.cpus.len()])?;
         process::look_now_and_then()?;
         loop {
-            let index = self.tally.next.fetch_add(1, Relaxed) as usize;
-            let Some((span, route)) = find(spans, index) else { return Ok(()) };
-            if self.tally.failures.load(Relaxed) >= self.plan.failures_max {
+            if !self.is_going_on() || self.tally.late.load(Relaxed) >= LATES_MAX {
                 return Ok(());
             }
+            let index = self.tally.next.fetch_add(1, Relaxed) as usize;
+            let Some((span, route)) = find(spans, index) else { return Ok(()) };
             match self.trial(span, &route, &names)? {
                 // With so many at once the machine may be busy: that is tried again alone, later.
                 Some(Outcome::Late(_)) => {
                     self.tally.retries.fetch_add(1, Relaxed);
-                    writeln!(out, "{LATE}{index}")?;
+                    self.tally.late.fetch_add(1, Relaxed);
+                    say(out, &format!("{LATE}{index}"))?;
                 }
                 Some(outcome) => self.fail(span, &route, &outcome, out)?,
                 None => {}
@@ -221,7 +233,7 @@ impl Campaign<'_> {
                 }
                 break;
             }
-            if self.tally.failures.load(Relaxed) >= self.plan.failures_max {
+            if !self.is_going_on() {
                 break;
             }
         }
@@ -272,7 +284,7 @@ impl Campaign<'_> {
         let first = first.map(|place| format!(", after that of the first one at {place}"));
         let (name, first, place) =
             (span.case.name, first.unwrap_or_default(), described(route.place));
-        writeln!(out, "{name}; death at {place}{first}: {}", complaint(outcome))
+        say(out, &format!("{name}; death at {place}{first}: {}", complaint(outcome)))
     }
 }
 
@@ -285,6 +297,11 @@ fn find<'a, 'b>(spans: &'a [Span<'b>], mut index: usize) -> Option<(&'a Span<'b>
         index -= span.len();
     }
     None
+}
+
+/// Writes a line at once: other lanes write into the same pipe.
+fn say(out: &mut impl Write, text: &str) -> io::Result<()> {
+    out.write_all(format!("{text}\n").as_bytes())
 }
 
 fn complaint(outcome: &Outcome) -> &str {

@@ -20,7 +20,7 @@ pub(crate) enum Order {
     Lives,
     /// Before the victim prepares itself.
     Before,
-    /// When the victim has prepared itself.
+    /// It prepares itself before the victim does, and dies after that.
     Later,
 }
 

@@ -112,9 +112,7 @@ impl Trial<'_> {
         if !case.is_newcomer {
             cast.house = Some(house(case)?);
         }
-        if case.order != Order::Later {
-            cast.bring_other(case)?;
-        }
+        cast.bring_other(case)?;
         let recoverer = |goal| match case.recoverer {
             Some(act) => {
                 let mut recoverer = stepped(Role::Recoverer, act)?;
@@ -126,9 +124,7 @@ impl Trial<'_> {
         let mut second = recoverer_goal.map(recoverer).transpose()?;
         let mut victim = stepped(Role::Victim, case.victim)?;
         arrive(&mut victim)?;
-        if case.order == Order::Later {
-            cast.bring_other(case)?;
-        }
+        cast.lose_other(case)?;
         if case.sleeper == Sleeper::Before {
             cast.put_to_sleep()?;
         }
@@ -281,12 +277,19 @@ impl Cast {
         let Some(act) = case.other else { return Ok(()) };
         let other = start(Role::Ancestor, act)?;
         let is_over = || match case.order {
-            Order::Lives => board().is_ready(Role::Ancestor) || other.has_ended(),
-            Order::Before | Order::Later => other.ends_by(Instant::now()),
+            Order::Before => other.ends_by(Instant::now()),
+            Order::Lives | Order::Later => board().is_ready(Role::Ancestor) || other.has_ended(),
         };
         until(is_over, "somebody does not get ready")?;
         self.other = Some(other);
         Ok(())
+    }
+
+    /// Waits until whoever is to die when the victim has prepared itself is dead.
+    fn lose_other(&self, case: &Case) -> Result<(), Over> {
+        let (Some(other), Order::Later) = (&self.other, case.order) else { return Ok(()) };
+        board().announce(Phase::Sleep);
+        until(|| other.ends_by(Instant::now()), "somebody does not die")
     }
 
     /// Waits until the house sleeps in the library.

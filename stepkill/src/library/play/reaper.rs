@@ -1,6 +1,7 @@
 //! Putting right what a dead process left: the victim does it, and dies of it.
 //!
-//! Before the house goes on, somebody joins, who gets the first number that is free.
+//! Before the house goes on, somebody joins, who gets the first number that is free: that of the one who died
+//! first, who had a smaller one than the victim.
 
 use super::Play;
 use super::traffic::{
@@ -39,13 +40,16 @@ pub(super) fn play() -> Play {
 fn dies_as_sender(a: Actor) -> Done {
     let tx = Tx::open(NAME)?;
     send(a, &tx, VICTIMS)?;
-    keep((tx, make::<ArrayMut<u64>>(0)?))
+    let loan = make::<ArrayMut<u64>>(0)?;
+    a.await_end();
+    keep((tx, loan))
 }
 
 /// Leaves an array that it has received, and itself as a receiver.
 fn dies_as_receiver(a: Actor) -> Done {
     let rx = Rx::open(NAME)?;
     let array = recv(a, &rx)?;
+    a.await_end();
     keep((rx, array))
 }
 
@@ -53,6 +57,7 @@ fn dies_as_receiver(a: Actor) -> Done {
 fn dies_as_maker(a: Actor) -> Done {
     let tx = Tx::create(NAME, SLOTS)?;
     send(a, &tx, VICTIMS)?;
+    a.await_end();
     keep(tx)
 }
 

@@ -21,11 +21,11 @@ pub(super) fn play() -> Play {
         Case::new("recv, Array", receives_second::<Shared>, sends::<Shared>),
         Case::new("recv, Array, its sender keeps a clone", receives_first, keeps_clones),
         Case::new("recv, the first one from an arena", receives_first_unique, sends::<Unique>),
-        Case::new("recv, asleep", receives_first_unique, sends_later),
+        Case::new("recv, asleep", receives_asleep, sends_later),
         Case::new("recv, queue full, a sender asleep", receives_second::<Unique>, sleeps_to_send)
             .brief()
             .sleeper(Sleeper::Before),
-        Case::new("recv, asleep, another receiver behind", receives_first_unique, sleeps_to_recv)
+        Case::new("recv, asleep, another receiver behind", receives_asleep, sleeps_to_recv)
             .other(sends_one)
             .sleeper(Sleeper::Behind),
     ];
@@ -50,6 +50,15 @@ fn receives_first(a: Actor) -> Done {
 
 fn receives_first_unique(a: Actor) -> Done {
     let rx = Receiver::<Unique>::open(NAME)?;
+    a.begin();
+    let array = recv(a, &rx)?;
+    keep((rx, array))
+}
+
+/// There is nothing to receive when it begins. It looks for the dead before it sleeps.
+fn receives_asleep(a: Actor) -> Done {
+    let rx = Receiver::<Unique>::open(NAME)?;
+    a.let_a_slice_pass();
     a.begin();
     let array = recv(a, &rx)?;
     keep((rx, array))

@@ -112,6 +112,8 @@ fn sends_when_full(a: Actor) -> Done {
     }
     let id = a.next_id(VICTIMS);
     let message = make(id)?;
+    // It looks for the dead before it sleeps.
+    a.let_a_slice_pass();
     a.begin();
     post(a, &tx, id, message)?;
     keep(tx)
