@@ -144,7 +144,6 @@ impl<'a> Deliveries<'a> {
     }
 
     /// The message has been taken: it is delivered.
-    #[must_use]
     pub fn hold(&self, row: Row, me: Party) -> Row {
         let word = word_of(me, HELD, row.deliveries());
         self.set(&row, word);

@@ -37,9 +37,11 @@
 //!
 //! As in the queue. A reaper clears the bits of a dead reader in every slot before its row is given out again.
 
+mod unseen;
+
 use super::slot::{
-    Cursor, FREE, HOLE, INDEX_BITS, INDEX_MASK, LAP_MASK, LEN_MASK, READY, STATE_MASK, Slot,
-    WRITING, Words, len_of, next_lap, worker,
+    Cursor, FREE, HOLE, INDEX_MASK, LAP_MASK, LEN_MASK, READY, STATE_MASK, Slot, WRITING, Words,
+    len_of, next_lap, worker,
 };
 use super::slots::{Room, Slots};
 use super::{ATTEMPTS_MAX, Claim, Message, NONSENSE, Refused};
@@ -47,16 +49,10 @@ use crate::Corrupt;
 use crate::party::Party;
 use crate::primitive::{AtomicU64, fence, spin_loop};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+use unseen::{Lap, READERS, is_over, is_unseen, relation, see, tag, unseen};
 
 /// Readers that a ring can have; few in a model, where each row is many schedules.
 pub const READERS_MAX: usize = if cfg!(loom) { 2 } else { 60 };
-
-/// The bits of an unseen word that are readers; the others are the lap's.
-const READERS: u64 = (1 << TAG_SHIFT) - 1;
-const TAG_SHIFT: u32 = 60;
-/// Laps in a row that have different tags.
-const TAGS: u64 = 1 << (u64::BITS - TAG_SHIFT);
-const _: () = assert!(READERS_MAX <= TAG_SHIFT as usize);
 
 /// One reader's row.
 #[repr(C, align(64))]
@@ -530,74 +526,10 @@ impl<'a> Broadcast<'a> {
     }
 }
 
-/// How the lap of a word stands to a position's.
-enum Lap {
-    Before,
-    Same,
-    After,
-}
-
-#[inline]
-fn relation(word: u64, lap: u64) -> Lap {
-    match word.wrapping_sub(lap) {
-        0 => Lap::Same,
-        ahead if ahead < 1 << 63 => Lap::After,
-        _ => Lap::Before,
-    }
-}
-
 /// The position that had this slot in the lap before.
 #[inline]
 fn a_lap_before(position: u64) -> u64 {
     (position & INDEX_MASK) | (position & LAP_MASK).wrapping_sub(next_lap(0))
-}
-
-/// The word of a slot that says who has yet to see its message.
-#[inline]
-fn unseen(slot: &Slot) -> &AtomicU64 {
-    &slot.take.word
-}
-
-#[inline]
-fn is_unseen(slot: &Slot) -> bool {
-    unseen(slot).load(Acquire) & READERS != 0
-}
-
-/// What stands beside the bits of the lap of a position or word.
-#[inline]
-fn tag(word: u64) -> u64 {
-    (word >> INDEX_BITS) << TAG_SHIFT
-}
-
-/// Clears bits of the message with this word. `None` if that is no longer there or has none of the bits,
-/// otherwise the bits that are left.
-#[inline]
-fn see(slot: &Slot, word: u64, bits: u64) -> Option<u64> {
-    let mut now = unseen(slot).load(Acquire);
-    loop {
-        if now & bits == 0 || now & !READERS != tag(word) {
-            return None;
-        }
-        match unseen(slot).compare_exchange_weak(now, now & !bits, AcqRel, Acquire) {
-            Ok(_) => break,
-            Err(changed) => now = changed,
-        }
-    }
-    // If it is that long ago, these may have been the bits of a later message.
-    let next = slot.message.word.load(Relaxed);
-    let laps = (next & LAP_MASK).wrapping_sub(word & LAP_MASK) >> INDEX_BITS;
-    (laps < TAGS).then_some(now & READERS & !bits)
-}
-
-/// Whether a message has been sent, or will not be, and has none of these bits.
-fn is_over(slot: &Slot, position: u64, bits: u64) -> bool {
-    let word = slot.message.word.load(Acquire);
-    let is_for_them = unseen(slot).load(Acquire) & bits != 0;
-    match relation(word & LAP_MASK, position & LAP_MASK) {
-        Lap::Before => false,
-        Lap::Same => matches!(word & STATE_MASK, READY | HOLE) && !is_for_them,
-        Lap::After => true,
-    }
 }
 
 fn owner(row: &Reader) -> Option<Party> {
