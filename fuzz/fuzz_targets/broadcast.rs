@@ -109,8 +109,8 @@ fn receive(ring: &Broadcast<'_>, hands: &mut Hands<'_>, step: usize, input: &mut
 fn look_on(table: &ChannelTable<'_>, ring: &Broadcast<'_>) {
     let _ = ring.in_the_way();
     ring.settle();
-    assert_eq!(ring.is_empty(), ring.len() == 0);
-    assert_eq!((table.len(), table.sent()), (ring.len(), ring.sent()));
+    assert_eq!((table.len(), table.is_empty()), (ring.len(), ring.is_empty()));
+    assert_eq!(table.sent(), ring.sent());
     assert!(ring.senders_at_work().count() <= ring.capacity());
     assert!(ring.readers().count() <= READERS_MAX);
     assert!(ring.readers().all(|reader| reader.lag <= ring.capacity()));

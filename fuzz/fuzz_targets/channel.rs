@@ -105,8 +105,7 @@ fn use_ring<'a>(ring: &Ring<'a>, hands: &mut Hands<'a>, step: usize, input: &mut
 fn look_on(table: &ChannelTable<'_>, ring: &Ring<'_>) {
     let _ = ring.in_the_way();
     ring.settle();
-    assert_eq!(ring.is_empty(), ring.len() == 0);
-    assert_eq!(table.len(), ring.len());
+    assert_eq!((table.len(), table.is_empty()), (ring.len(), ring.is_empty()));
     assert_eq!(table.sent(), ring.totals().0);
     let mut seen = 0;
     ring.for_each(|payload| {
@@ -156,7 +155,9 @@ fn use_rows(
             }
         }
         16 => {
-            hold.pop().map(|row| rows.cancel(row));
+            if let Some(row) = hold.pop() {
+                rows.cancel(row);
+            }
         }
         17 => {
             hold.pop().map(|row| rows.acknowledge(row));
