@@ -85,7 +85,7 @@ fn header(sort: Sort) -> ratatui::widgets::Row<'static> {
         cell("carries", true, None),
         cell("messages", true, Some(Sort::Depth)),
         cell("msg/s", false, Some(Sort::Rate)),
-        cell("  bytes", false, None),
+        cell("bytes", false, None),
         cell("snd", false, None),
         cell("rcv", false, None),
         cell("dead", false, Some(Sort::Dead)),
@@ -281,8 +281,8 @@ mod tests {
                 "crossdock top  3 channels  in /dev/shm/crossdock-1000  every 1 s",
                 "name         kind      carries       messages         msg/s   bytes snd rcv dead",
                 "frames       queue     ArrayMut<f32> ##### 8/8         1250 4.15 GB   1   0    1",
-                "idle         queue     ArrayMut<f32> ..... 0/8            -       -   0   0    0",
-                "results-of-e queue     (FrameInfo, A #.... 1/1M         0.5       -  12   1    0",
+                "idle         queue     ArrayMut<f32> ..... 0/8            -     0 B   0   0    0",
+                "results-of-e queue     (FrameInfo, A #.... 1/1M         0.5     0 B  12   1    0",
             ]
         );
         assert!(screen[5..21].iter().all(String::is_empty));
