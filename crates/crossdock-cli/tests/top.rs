@@ -71,7 +71,10 @@ fn a_killed_receiver_is_shown_as_dead_with_what_it_holds() {
     let dead = world.json(&["inspect", "frames", "--json"]);
     assert_eq!(dead["channel"]["depth"], 2);
     let traffic = &dead["traffic"];
-    assert_eq!((&traffic["kind"], &traffic["counters"]), (&json!("queue"), &Value::Null));
+    let counters = json!({
+        "sent": 3, "received": 1, "dropped": 0, "redelivered": 0, "lost": 0, "dead_letters": 0,
+    });
+    assert_eq!((&traffic["kind"], &traffic["counters"]), (&json!("queue"), &counters));
     let receiver = &traffic["members"][1];
     assert_eq!((&receiver["pid"], &receiver["life"]), (&json!(pid), &json!("dead")));
     assert_eq!((&receiver["held_bytes"], &receiver["is_elsewhere"]), (&json!(MIB), &json!(false)));
@@ -90,8 +93,9 @@ fn a_killed_receiver_is_shown_as_dead_with_what_it_holds() {
 
     let text = world.run(&["inspect", "frames"]).stdout;
     for part in [
-        "kind      channel, queue\ncarries   ArrayMut<f32>\nmessages  2 of 8\nso far    not recorded\n",
-        &format!("\n receiver   {pid}   dead    1 chunk, 1.05 MB     -\n"),
+        "kind      channel, queue\ncarries   ArrayMut<f32>\nmessages  2 of 8\n",
+        "\nso far    3 sent, 1 received, 0 dropped, 0 redelivered, 0 lost, 0 dead letters\n",
+        &format!("\n receiver   {pid}   dead    1 chunk, 1.05 MB"),
         &format!("\n f32 512 x 512   1.05 MB   pid {sender_pid}"),
         "\nwhat the dead hold comes back when somebody waits for it, or by `crossdock gc --yes`\n",
         &format!("frames 2.10 MB, pid {pid} (dead) 1.05 MB"),
@@ -149,7 +153,7 @@ fn one_look_at_everything_is_one_json_object_or_one_table() {
     let wanted = json!({
         "name": "frames", "kind": "queue", "message": "ArrayMut<f32>", "depth": 2, "capacity": 8,
         "in_flight_bytes": 2 * MIB, "senders": 1, "receivers": 0, "dead": 1,
-        "counters": {"sent": 2, "received": 0, "dropped": 0, "redelivered": 0, "lost": 0, "dead_letters": 0},
+        "counters": {"sent": 3, "received": 1, "dropped": 0, "redelivered": 0, "lost": 0, "dead_letters": 0},
         "messages_per_s": null,
     });
     assert_eq!(channel.take(), wanted);
@@ -210,12 +214,12 @@ fn on_a_terminal_channels_come_live_are_inspected_and_q_quits() {
     top.await_text("no channels");
     let sender = start(&world, "sender");
     top.await_text(
-        "frames       queue     ArrayMut<f32> #.... 3/8            -       -   1   0    0",
+        "frames       queue     ArrayMut<f32> #.... 3/8            0 3.15 MB   1   0    0",
     );
     let mut receiver = start(&world, "receiver");
-    top.await_text("#.... 2/8            -       -   1   1    0");
+    top.await_text("#.... 2/8            0 2.10 MB   1   1    0");
     receiver.kill();
-    top.await_text("#.... 2/8            -       -   1   0    1");
+    top.await_text("#.... 2/8            0 2.10 MB   1   0    1");
     top.await_text("1 arena: 3.15 MB reserved, 3.15 MB held, 0 B free");
     top.press(b"s");
     top.await_text("s sort (by how full)");
