@@ -8,7 +8,7 @@ use crate::campaign::{Violation, ensure};
 use clap::ValueEnum;
 use crossdock::sync::{
     Barrier, BarrierError, Condvar, Event, LockResult, LockTimeoutError, Mutex, Once,
-    ReentrantMutex, RwLock, Semaphore,
+    ReentrantMutex, RwLock, Semaphore, TryLockError,
 };
 use crossdock::{Atomic, Value};
 use std::ops::DerefMut;
@@ -351,7 +351,20 @@ pub(super) fn check(primitive: Primitive, acknowledged: u64) -> Result<(), Viola
     };
     match primitive {
         Primitive::Mutex => equal(*Value::<Plain>::open(NAME)?.try_lock()?),
-        Primitive::RwLock => equal(*Value::<Shared>::open(NAME)?.try_write()?),
+        Primitive::RwLock => {
+            let lock = Value::<Shared>::open(NAME)?;
+            let pair = match lock.try_write() {
+                // Nobody may have written since the last death.
+                Err(TryLockError::Poisoned(poisoned)) => {
+                    let mut pair = poisoned.into_inner();
+                    pair.second = pair.first;
+                    lock.clear_poison();
+                    pair
+                }
+                other => other?,
+            };
+            equal(*pair)
+        }
         Primitive::Reentrant => {
             let lock = Value::<Nested>::open(NAME)?;
             let pair = lock.try_lock()?;

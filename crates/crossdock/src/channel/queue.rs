@@ -5,7 +5,7 @@ use super::parcel::{Inbox, Parcel, tickets};
 use crate::error::{Error, ErrorKind, Result};
 use crossdock_core::deliveries::{Deliveries, Row};
 use crossdock_core::layout::{Carrier, Counter};
-use crossdock_core::ring::{Message, Refused, Ring, SLOT_WORDS};
+use crossdock_core::ring::{Message, Next, Refused, Ring, SLOT_WORDS};
 use crossdock_core::settings::WhenFull;
 use crossdock_core::sync::MutexGuard;
 use crossdock_sys::clock::now_ns;
@@ -31,7 +31,7 @@ impl Core {
     }
 
     /// Whether somebody else has a message that may come to be delivered again.
-    fn may_be_returned(&self) -> bool {
+    pub(super) fn may_be_returned(&self) -> bool {
         self.rows().is_some_and(|rows| rows.may_come_from_others(self.member.me.party))
     }
 
@@ -164,11 +164,14 @@ impl Core {
                 Ok(None) if !self.members(End::Sender).have_left() || self.may_be_returned() => {
                     return Err(NotReceived::Empty);
                 }
-                // The last sender may have sent just before it left.
-                Ok(None) if matches!(ring.poll(), Ok(None)) => {
-                    return Err(NotReceived::Disconnected);
-                }
-                Ok(None) => continue,
+                Ok(None) => match ring.next() {
+                    // The last sender may have sent just before it left.
+                    Ok(Next::Ready(_)) => continue,
+                    Ok(Next::Empty) => return Err(NotReceived::Disconnected),
+                    // There may be a message behind somebody who is not done, and may be dead.
+                    Ok(Next::Pending(_)) => return Err(NotReceived::Empty),
+                    Err(why) => return Err(NotReceived::Failed(self.corrupt(why))),
+                },
                 Err(why) => return Err(NotReceived::Failed(self.corrupt(why))),
             };
             match self.receive(ring, &message, inbox) {

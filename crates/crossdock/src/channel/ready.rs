@@ -5,7 +5,7 @@ use super::core::{Core, End};
 use super::message::{Message, SharedMessage};
 use super::{Receiver, Sender, broadcast, latest};
 use crossdock_core::layout::Carrier;
-use crossdock_core::ring::Refused;
+use crossdock_core::ring::{Next, Refused, Ring};
 use crossdock_core::signal::Watched;
 use std::sync::Arc;
 
@@ -34,16 +34,14 @@ pub(crate) mod sealed {
 impl Core {
     /// Whether a receive from a queue, or a send, would have an answer now.
     pub(crate) fn is_ready(&self, end: End) -> bool {
+        if let (Carrier::Queue(ring, _), End::Receiver) = (&self.map.table.carrier, end) {
+            return self.check_ours().is_err() || self.has_answer(ring);
+        }
         if self.is_over(end) {
             return true;
         }
         let refused = match (&self.map.table.carrier, end) {
-            (Carrier::Queue(ring, rows), End::Receiver) => {
-                let may_be_returned =
-                    rows.is_some() && self.map.table.control.ledger.may_be_returned();
-                return may_be_returned || !matches!(ring.poll(), Ok(None));
-            }
-            (Carrier::Broadcast(_) | Carrier::Latest(_), End::Receiver) => return false,
+            (_, End::Receiver) => return false,
             (Carrier::Queue(ring, _), End::Sender) => {
                 if !self.has_room_again() {
                     return false;
@@ -58,6 +56,18 @@ impl Core {
             (Carrier::Latest(ring), End::Sender) => ring.in_the_way(),
         };
         !matches!(refused, Some(Refused::Full(_)))
+    }
+
+    /// Whether a receive from a queue would have an answer now: the mirror of `try_recv`.
+    fn has_answer(&self, ring: &Ring<'_>) -> bool {
+        if self.is_acknowledged() && self.map.table.control.ledger.may_be_returned() {
+            return true;
+        }
+        match ring.next() {
+            Ok(Next::Ready(_)) | Err(_) => true,
+            Ok(Next::Pending(_)) => false,
+            Ok(Next::Empty) => self.members(End::Sender).have_left() && !self.may_be_returned(),
+        }
     }
 
     /// Whether every verb of this end would say so at once: the other side has gone, or this process may not.

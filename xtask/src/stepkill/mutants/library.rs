@@ -5,23 +5,13 @@ use super::Mutant;
 pub(super) const MUTANTS: [Mutant; 7] = [
     Mutant {
         name: "a message is sent before its memory is handed over",
-        file: "crossdock/src/channel/core.rs",
-        original: "        if ticket.is_sole {
-            if chunk.hand_over(me, self.map.party().party).is_ok() {
-                lease.forget_hold();
-            }
-        } else {
-            chunk.take(self.map.party().party);
+        file: "crossdock/src/channel/queue.rs",
+        original: "            self.hand_over(&parcel.arrays);
         }
-        ring.publish(claim, &words[..used]);",
-        bug: "        ring.publish(claim, &words[..used]);
-        if ticket.is_sole {
-            if chunk.hand_over(me, self.map.party().party).is_ok() {
-                lease.forget_hold();
-            }
-        } else {
-            chunk.take(self.map.party().party);
-        }",
+        ring.publish(claim, &parcel.words);",
+        bug: "        }
+        ring.publish(claim, &parcel.words);
+        self.hand_over(&parcel.arrays);",
         part: "library",
         primitive: "send",
         scenarios: "S1",
@@ -29,12 +19,12 @@ pub(super) const MUTANTS: [Mutant; 7] = [
     },
     Mutant {
         name: "a receiver has the memory before it has taken the message",
-        file: "crossdock/src/channel/core.rs",
+        file: "crossdock/src/channel/queue.rs",
         original: "        if !ring.take(message, me) {
             return Ok(None);
         }
-        let received = self.adopt(ticket, region);",
-        bug: "        let received = self.adopt(ticket, region);
+        let outcome = inbox.open(|ticket, region| self.adopt(ticket, region));",
+        bug: "        let outcome = inbox.open(|ticket, region| self.adopt(ticket, region));
         if !ring.take(message, me) {
             return Ok(None);
         }",
@@ -67,8 +57,8 @@ pub(super) const MUTANTS: [Mutant; 7] = [
     Mutant {
         name: "sleeps of senders and receivers have no end",
         file: "crossdock-core/src/signal.rs",
-        original: "None => Deadline::after(SLICE),",
-        bug: "None => Deadline::after(Duration::MAX),",
+        original: "deadline.map_or_else(|| Deadline::after(SLICE), ",
+        bug: "deadline.map_or_else(|| Deadline::after(Duration::MAX), ",
         part: "library",
         primitive: "send",
         scenarios: "S2",
@@ -78,10 +68,10 @@ pub(super) const MUTANTS: [Mutant; 7] = [
         name: "the number of the dead is free before its bits are cleared",
         file: "crossdock/src/reap.rs",
         original: "    for channel in &channels {
-        channel.table.ring.reap(party);",
+        channel.table.reap(party);",
         bug: "    parties.record(party).free();
     for channel in &channels {
-        channel.table.ring.reap(party);",
+        channel.table.reap(party);",
         part: "library",
         primitive: "reaper",
         scenarios: "S4",
@@ -91,11 +81,10 @@ pub(super) const MUTANTS: [Mutant; 7] = [
         name: "the dead are no members any more before their memory is free",
         file: "crossdock/src/reap.rs",
         original: "    for channel in &channels {
-        channel.table.ring.reap(party);",
+        channel.table.reap(party);",
         bug: "    for channel in &channels {
-        channel.table.control.senders.leave(party);
-        channel.table.control.receivers.leave(party);
-        channel.table.ring.reap(party);",
+        channel.table.remove_member(party);
+        channel.table.reap(party);",
         part: "library",
         primitive: "recv",
         scenarios: "S4",
