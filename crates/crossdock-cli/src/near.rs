@@ -55,7 +55,7 @@ mod tests {
             ("", "abc", 3),
             ("frames", "frames", 0),
             ("kitten", "sitting", 3),
-            ("ab", "ba", 1),
+            ("xy", "yx", 1),
         ] {
             assert_eq!(distance(from, to), steps, "{from} {to}");
             assert_eq!(distance(to, from), steps, "{to} {from}");
@@ -68,7 +68,7 @@ mod tests {
         let near = |wanted| names(wanted, there.into_iter());
         assert_eq!(near("frame"), ["Frame", "frames", "frames.left"]);
         assert_eq!(near("frmaes"), ["frames", "Frame"]);
-        assert_eq!(near("tabel"), ["table"]);
+        assert_eq!(near("tablw"), ["table"]);
         assert_eq!(near("left"), ["frames.left"]);
         assert_eq!(near("nothing"), Vec::<&str>::new());
     }

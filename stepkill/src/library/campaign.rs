@@ -27,7 +27,7 @@ const IMAGE_STRIDE: usize = 4;
 /// ...after every so many-th instruction.
 const RECOVERY_STRIDE: usize = 16;
 /// When so many were late, those are made again before the others are made.
-const LATES_MAX: u64 = 100;
+const LATE_MAX: u64 = 100;
 /// What a lane says of a trial that was late, before its number.
 const LATE: &str = "late ";
 
@@ -71,8 +71,8 @@ impl Campaign<'_> {
             let trials = spans.iter().map(Span::len).sum::<usize>() as u64;
             while self.is_going_on() && self.tally.next.load(Relaxed) < trials {
                 self.tally.late.store(0, Relaxed);
-                let lates = self.all_lanes(&spans, &mut texts)?;
-                self.repeat(&spans, &lates, &mut texts)?;
+                let late_ones = self.all_lanes(&spans, &mut texts)?;
+                self.repeat(&spans, &late_ones, &mut texts)?;
             }
             let images = spans.iter().filter(|span| span.victim.is_some());
             let figures = self.tally.figures(spans.len(), images.count(), start.elapsed());
@@ -180,10 +180,10 @@ impl Campaign<'_> {
         drop(writer);
         let mut text = String::new();
         reader.read_to_string(&mut text)?;
-        let (lates, others): (Vec<_>, Vec<_>) =
+        let (late_ones, others): (Vec<_>, Vec<_>) =
             text.lines().partition(|line| line.starts_with(LATE));
         texts.extend(others.into_iter().map(str::to_owned));
-        Ok(lates.iter().filter_map(|line| line.strip_prefix(LATE)?.parse().ok()).collect())
+        Ok(late_ones.iter().filter_map(|line| line.strip_prefix(LATE)?.parse().ok()).collect())
     }
 
     /// Makes one trial after the other, until none is left.
@@ -193,7 +193,7 @@ impl Campaign<'_> {
         process::pin(self.cpus[lane % self.cpus.len()])?;
         process::look_now_and_then()?;
         loop {
-            if !self.is_going_on() || self.tally.late.load(Relaxed) >= LATES_MAX {
+            if !self.is_going_on() || self.tally.late.load(Relaxed) >= LATE_MAX {
                 return Ok(());
             }
             let index = self.tally.next.fetch_add(1, Relaxed) as usize;
@@ -215,13 +215,13 @@ impl Campaign<'_> {
     fn repeat(
         &self,
         spans: &[Span<'_>],
-        lates: &[usize],
+        late_ones: &[usize],
         texts: &mut Vec<String>,
     ) -> io::Result<()> {
         let names = self.ground.enter(0);
         board::enter(0);
         let mut out = Vec::new();
-        for (span, route) in lates.iter().filter_map(|index| find(spans, *index)) {
+        for (span, route) in late_ones.iter().filter_map(|index| find(spans, *index)) {
             for attempt in 0.. {
                 match self.trial(span, &route, &names)? {
                     Some(Outcome::Late(_)) if attempt < RETRIES_MAX => {

@@ -40,7 +40,11 @@ impl<const N: usize> Source<N> for Many<Sender<Record>> {
 impl Sink for Many<Receiver<Record>> {
     #[inline]
     fn recv(&mut self, most: usize, tally: &mut Tally) -> Result<()> {
-        self.0.recv_many(most).map_err(|(_, error)| error)?.iter().try_for_each(|record| tally.take(record))
+        self.0
+            .recv_many(most)
+            .map_err(|(_, error)| error)?
+            .iter()
+            .try_for_each(|record| tally.take(record))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::library::board::{Actor, Done, LEN, Phase, Wrong, element, wrong};
 use crate::library::ground::{files, names};
-use crossdock::channel::{Message, Receiver, RecvError, RecvTimeoutError, Sender};
+use crossdock::channel::{ArrayMessage, Receiver, RecvError, RecvTimeoutError, Sender};
 use crossdock::{Array, ArrayMut, arena, registry};
 use std::collections::BTreeSet;
 use std::ops::{Deref, Range};
@@ -20,7 +20,7 @@ pub(super) const OTHERS: Range<usize> = 60..80;
 const IN_VAIN: Duration = Duration::from_millis(30);
 
 /// A kind of message that the trials send.
-pub(super) trait Parcel: Message<Element = u64> + Deref<Target = [u64]> {
+pub(super) trait Parcel: ArrayMessage<Element = u64> + Deref<Target = [u64]> {
     fn of(array: ArrayMut<u64>) -> Self;
 }
 
