@@ -56,7 +56,7 @@
 //!
 //! # Features
 //!
-//! * `async`: `Receiver::recv_async` and `Sender::send_async`, for any runtime.
+//! * `async`: `recv_async` and `send_async` of every kind of channel, for any runtime.
 //! * `lock_api`: `sync::RawMutex` and `sync::RawRwLock` for the guards of the `lock_api` crate.
 //! * `npy` (default): read and write `.npy` files, [`npy`].
 //! * `ndarray`: `Array::as_ndarray` and its like.

@@ -42,7 +42,7 @@ const SPINS_MAX: u32 = 60;
 const POLLS_PER_LOOK: u32 = 64;
 
 /// The two ends of a channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum End {
     Sender,
     Receiver,

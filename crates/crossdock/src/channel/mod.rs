@@ -35,6 +35,7 @@ pub(crate) mod parcel;
 mod queue;
 mod ready;
 mod receiver;
+mod receiving;
 mod recent;
 mod sender;
 mod sending;
