@@ -107,7 +107,8 @@ fn receive(ring: &Broadcast<'_>, hands: &mut Hands<'_>, step: usize, input: &mut
 }
 
 fn look_on(table: &ChannelTable<'_>, ring: &Broadcast<'_>) {
-    let _ = ring.in_the_way();
+    let _ = ring.in_the_way(false);
+    let _ = ring.in_the_way(true);
     ring.settle();
     assert_eq!((table.len(), table.is_empty()), (ring.len(), ring.is_empty()));
     assert_eq!(table.sent(), ring.sent());

@@ -38,6 +38,7 @@ mod readers;
 mod slot;
 mod slots;
 mod unseen;
+mod way;
 
 pub use slot::{Cursor, MESSAGE_WORDS_MAX, SHORT_WORDS, SLOT_WORDS, Slot, Words};
 

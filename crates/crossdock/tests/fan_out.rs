@@ -6,8 +6,8 @@ mod common;
 
 use common::{Lab, await_cue, plays, say, unique};
 use crossdock::channel::{
-    ChannelOptions, RecvError, RecvTimeoutError, TryRecvError, TrySendError, WhenFull, broadcast,
-    latest,
+    ChannelOptions, Receiver, RecvError, RecvTimeoutError, TryRecvError, TrySendError, WhenFull,
+    broadcast, latest,
 };
 use crossdock::{Array, ErrorKind, Select, arena};
 use std::time::Duration;
@@ -160,6 +160,37 @@ fn select_waits_for_a_broadcast_and_a_latest_value() {
     });
     assert_eq!(rx_one.try_recv(), Ok(8));
     assert_eq!(select.try_ready(), None);
+}
+
+#[test]
+fn a_send_that_would_drop_the_oldest_is_ready_and_one_that_would_wait_is_not() {
+    let names = [unique("queue"), unique("broadcast")];
+    for (when_full, is_ready) in [(WhenFull::DropOldest, true), (WhenFull::Block, false)] {
+        let options = ChannelOptions::new(2).when_full(when_full);
+        let queue = options.create_sender::<u64>(&names[0]).unwrap();
+        let broadcast = options.create_broadcast_sender::<u64>(&names[1]).unwrap();
+        let from_queue = Receiver::<u64>::open(&names[0]).unwrap();
+        let from_broadcast = broadcast::Receiver::<u64>::open(&names[1]).unwrap();
+        for number in 0..2 {
+            let mut select = Select::new();
+            select.send(&queue);
+            assert_eq!(select.try_ready(), Some(0));
+            queue.try_send(number).unwrap();
+            let mut select = Select::new();
+            select.send(&broadcast);
+            assert_eq!(select.try_ready(), Some(0));
+            broadcast.try_send(number).unwrap();
+        }
+        let expected = is_ready.then_some(0);
+        let mut select = Select::new();
+        select.send(&queue);
+        assert_eq!((select.try_ready(), queue.try_send(2).is_ok()), (expected, is_ready));
+        let mut select = Select::new();
+        select.send(&broadcast);
+        assert_eq!((select.try_ready(), broadcast.try_send(2).is_ok()), (expected, is_ready));
+        let first = u64::from(is_ready);
+        assert_eq!((from_queue.recv(), from_broadcast.recv()), (Ok(first), Ok(first)));
+    }
 }
 
 #[test]

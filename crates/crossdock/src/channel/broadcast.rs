@@ -33,7 +33,7 @@ use super::{open_within, receiving, sending, without_end};
 use crate::error::{ErrorKind, Result};
 use crossdock_core::layout::{Carrier, Counter};
 use crossdock_core::ring::broadcast::{Broadcast, Subscription, Taken};
-use crossdock_core::ring::{Refused, SLOT_WORDS};
+use crossdock_core::ring::{Next, Refused, SLOT_WORDS};
 use crossdock_core::settings::{Mode, WhenFull};
 use crossdock_sys::clock::Deadline;
 use parking_lot::Mutex;
@@ -96,6 +96,25 @@ impl Core {
         Ok(())
     }
 
+    /// Wakes a sender if a reader who looked for messages has made room.
+    #[inline]
+    fn note_freed(&self, place: &mut Subscription) {
+        if place.take_freed() {
+            self.map.table.control.not_full.notify_all();
+        }
+    }
+
+    /// Whether a receive would have an answer now: the mirror of [`receive_broadcast`](Self::receive_broadcast).
+    fn has_broadcast(&self, place: &mut Subscription) -> bool {
+        let next = self.broadcast().map(|ring| ring.next(place));
+        self.note_freed(place);
+        match next {
+            Ok(Ok(Next::Ready(_)) | Err(_)) | Err(_) => true,
+            Ok(Ok(Next::Pending(_))) => false,
+            Ok(Ok(Next::Empty)) => self.members(End::Sender).have_left(),
+        }
+    }
+
     fn receive_broadcast(
         &self,
         place: &mut Subscription,
@@ -103,19 +122,22 @@ impl Core {
     ) -> Result<(), NotReceived> {
         let ring = self.broadcast().map_err(NotReceived::Failed)?;
         let failed = |error| Err(NotReceived::Failed(error));
-        let mut has_looked_again = false;
         loop {
-            let message = match ring.poll(place) {
+            let polled = ring.poll(place);
+            self.note_freed(place);
+            let message = match polled {
                 Ok(Some(message)) => message,
                 Ok(None) if !self.members(End::Sender).have_left() => {
                     return Err(NotReceived::Empty);
                 }
-                Ok(None) if has_looked_again => return Err(NotReceived::Disconnected),
-                Ok(None) => {
+                Ok(None) => match ring.next(place) {
                     // The last sender may have sent just before it left.
-                    has_looked_again = true;
-                    continue;
-                }
+                    Ok(Next::Ready(_)) => continue,
+                    Ok(Next::Empty) => return Err(NotReceived::Disconnected),
+                    // There may be a message behind somebody who is not done, and may be dead.
+                    Ok(Next::Pending(_)) => return Err(NotReceived::Empty),
+                    Err(why) => return failed(self.corrupt(why)),
+                },
                 Err(why) => return failed(self.corrupt(why)),
             };
             let all;
@@ -167,10 +189,9 @@ impl Place {
 
     /// Whether a receive would have an answer now.
     pub(super) fn is_ready(&self, core: &Core) -> bool {
-        let has_message =
-            |ring: &Broadcast<'_>| self.with(core, |place| !matches!(ring.poll(place), Ok(None)));
-        core.is_over(End::Receiver)
-            || core.broadcast().and_then(has_message).map_or(true, |has| has.unwrap_or(true))
+        let is_ready = self.with(core, |place| core.has_broadcast(place));
+        // An error is an answer as well.
+        is_ready.map_or(true, |is_ready| is_ready.unwrap_or(true))
     }
 }
 

@@ -7,6 +7,7 @@ use super::message::{Message, SharedMessage};
 use super::{Receiver, Sender, broadcast, latest};
 use crossdock_core::layout::Carrier;
 use crossdock_core::ring::{Next, Refused, Ring};
+use crossdock_core::settings::WhenFull;
 use crossdock_core::signal::Watched;
 use std::sync::Arc;
 
@@ -74,22 +75,27 @@ impl Core {
         if self.is_over(end) {
             return true;
         }
+        let is_dropping = self.settings().when_full == WhenFull::DropOldest;
         let refused = match (&self.map.table.carrier, end) {
             (_, End::Receiver) => return false,
             (Carrier::Queue(ring, _), End::Sender) => {
-                if !self.has_room_again() {
-                    return false;
-                }
-                match ring.in_the_way() {
-                    // Full; or somebody has sent and not moved the tail on yet, which the next one to send does.
-                    Some(Refused::Full(None)) => return ring.len() < ring.capacity(),
-                    other => other,
-                }
+                return self.has_room(ring) || is_dropping && !matches!(ring.poll(), Ok(None));
             }
-            (Carrier::Broadcast(ring), End::Sender) => ring.in_the_way(),
+            (Carrier::Broadcast(ring), End::Sender) => ring.in_the_way(is_dropping),
             (Carrier::Latest(ring), End::Sender) => ring.in_the_way(),
         };
         !matches!(refused, Some(Refused::Full(_)))
+    }
+
+    /// Whether a queue has room for a message as it is.
+    fn has_room(&self, ring: &Ring<'_>) -> bool {
+        self.has_room_again()
+            && match ring.in_the_way() {
+                // Full; or somebody has sent and not moved the tail on yet, which the next one to send does.
+                Some(Refused::Full(None)) => ring.len() < ring.capacity(),
+                Some(Refused::Full(Some(_))) => false,
+                Some(Refused::Corrupt(_)) | None => true,
+            }
     }
 
     /// Whether a receive from a queue would have an answer now: the mirror of `try_recv`.
@@ -104,7 +110,8 @@ impl Core {
         }
     }
 
-    /// Whether every verb of this end would say so at once: the other side has gone, or this process may not.
+    /// Whether every verb of a sender, or of a receiver of the newest message, would say so at once: the other side
+    /// has gone, or this process may not.
     pub(super) fn is_over(&self, end: End) -> bool {
         let other = if end == End::Sender { End::Receiver } else { End::Sender };
         self.check_ours().is_err() || self.members(other).have_left()
