@@ -68,6 +68,7 @@ mod block;
 pub mod channel;
 pub mod docs;
 mod error;
+mod huge;
 pub mod inspect;
 mod member;
 mod named;

@@ -208,8 +208,20 @@ impl Draft {
     pub(crate) fn new(
         namespace: &Namespace,
         what: &str,
+        header: Header,
+        mode: u32,
+    ) -> Result<Self> {
+        let reserve = |file: &File, bytes| file::reserve(file, 0, bytes);
+        Self::with_memory(namespace, what, header, mode, reserve)
+    }
+
+    /// As [`new`](Self::new), with memory that `reserve` takes.
+    pub(crate) fn with_memory(
+        namespace: &Namespace,
+        what: &str,
         mut header: Header,
         mode: u32,
+        reserve: impl FnOnce(&File, u64) -> io::Result<()>,
     ) -> Result<Self> {
         header.creator_pid = std::process::id();
         header.created_ns = SystemTime::now()
@@ -218,7 +230,7 @@ impl Draft {
         let file = file::unnamed(&namespace.directory, mode)
             .map_err(|error| Error::os(format_args!("cannot create {what}"), error))?;
         let bytes = header.data_offset.saturating_add(header.len);
-        file::reserve(&file, 0, bytes).map_err(|error| namespace.no_space(what, bytes, error))?;
+        reserve(&file, bytes).map_err(|error| namespace.no_space(what, bytes, error))?;
         let draft = Self { file, header };
         draft.write_header()?;
         match file::lock_shared(&draft.file) {

@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails to set up has failed")]
 
 mod common;
+mod pages;
 
 use common::{Lab, await_cue, plays, say, unique};
 use crossdock::{ErrorKind, SharedBlock};
+use pages::{huge_bytes, on_file_system, refusals};
 use std::process::Command;
 
 #[test]
@@ -253,4 +255,42 @@ fn a_killed_maker_leaves_no_name_for_the_next_user() {
     let mut next = lab.start("find_the_name_free");
     next.expect("free");
     next.finish();
+}
+
+#[test]
+fn make_a_block_of_huge_pages() {
+    if !plays("make_a_block_of_huge_pages") {
+        return;
+    }
+    const LEN: usize = 32 << 20;
+    let before = refusals();
+    let options = SharedBlock::options().huge_pages(true);
+    let block = options.prefault(true).create("huge", LEN).unwrap();
+    let huge = block.stats().unwrap().huge_bytes;
+    assert_eq!(huge, huge_bytes(), "the kernel says the same");
+    let has_refused = refusals() > before;
+    say(if huge >= LEN as u64 || huge > 0 && has_refused {
+        "given"
+    } else if has_refused {
+        "had none"
+    } else {
+        "not given"
+    });
+}
+
+#[test]
+fn a_block_gets_huge_pages_where_the_file_system_gives_them_to_those_who_ask() {
+    for (options, wanted) in
+        [("huge=advise", &["given", "had none"][..]), ("huge=never", &["not given"])]
+    {
+        let Some(command) = on_file_system(&format!("size=256m,{options}")) else {
+            println!("skipped: cannot mount a file system with {options} here");
+            continue;
+        };
+        let lab = Lab::new();
+        let mut actor = lab.start_through(&command, "make_a_block_of_huge_pages");
+        let said = actor.hear();
+        assert!(wanted.contains(&said.as_str()), "{options}: {said}");
+        actor.finish();
+    }
 }

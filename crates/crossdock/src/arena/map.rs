@@ -1,6 +1,7 @@
 //! An arena as this process sees it: its table of chunks and the regions mapped so far.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::huge;
 use crate::named::{Draft, read_header};
 use crate::namespace::Namespace;
 use crate::parties::static_memory;
@@ -186,9 +187,6 @@ impl ArenaMap {
 
     /// Makes a region of `bytes` bytes, all of whose memory is taken now; only the owner does. It gets
     /// its name last, so that a failure leaves nothing behind.
-    ///
-    /// On a file system that gives huge pages to those who ask, reserving would take small ones, which stay.
-    /// So where they are wanted, the memory is first used through a mapping that asks.
     pub(crate) fn create_region(
         self: &Arc<Self>,
         region: u32,
@@ -197,7 +195,7 @@ impl ArenaMap {
     ) -> Result<Arc<Region>> {
         let failed = |error| Error::os("cannot create a region for arrays", error);
         let file = file::unnamed(&self.namespace.directory, 0o600).map_err(failed)?;
-        let huge = if is_huge { map_of_huge_pages(&file, bytes).ok() } else { None };
+        let huge = if is_huge { huge::map(&file, bytes).ok() } else { None };
         file::reserve(&file, 0, bytes)
             .map_err(|error| self.namespace.no_space("an array", bytes, error))?;
         let map = match huge {
@@ -238,16 +236,6 @@ impl ArenaMap {
             }
         }
     }
-}
-
-/// A mapping that has asked for huge pages and used all the memory that it could get. What it did not get is
-/// for the caller to reserve.
-fn map_of_huge_pages(file: &File, bytes: u64) -> io::Result<Mapping> {
-    file.set_len(bytes)?;
-    let map = Mapping::new(file, bytes as usize, Access::ReadWrite)?;
-    map.advise_huge()?;
-    map.prefault(0..map.len())?;
-    Ok(map)
 }
 
 /// Gives a file a name that only this process can want. If it is taken, then by the leftover of an
