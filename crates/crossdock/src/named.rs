@@ -13,6 +13,9 @@
 //! The lock is `flock(2)`: it belongs to the open file, so the kernel drops it with the process, and a
 //! forked child shares it with its parent, as it shares the mapping.
 //!
+//! It cannot be asked for without being taken, and whoever leaves at that moment takes the one who asks for another
+//! user. So each user also shares a byte beyond the end of the file ([`is_in_use`]), for those who only look.
+//!
 //! A name is removed only by a holder of the directory's lock who has seen that it still leads to the
 //! very file, so nobody removes what somebody else has just created. (Plain create and unlink lose this
 //! race every time; the figures are in `docs/how-to-break-it.md`.)
@@ -23,7 +26,7 @@ use crossdock_core::header::{
     FLAGS_OFFSET, HEADER_BYTES, Header, Kind, Mismatch, PERSISTENT, TEXT_BYTES_MAX,
 };
 use crossdock_sys::clock::Deadline;
-use crossdock_sys::{file, fork};
+use crossdock_sys::{file, fork, token};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -45,6 +48,14 @@ pub(crate) struct Named {
     pub(crate) header: Header,
     inode: u64,
     generation: u64,
+}
+
+/// The byte that all users of a file share: where no file has one.
+const USERS_BYTE: u64 = 1 << 62;
+
+/// Whether anybody has a file open as its user, at about this moment. It is asked of another open file than a user's.
+pub(crate) fn is_in_use(file: &File) -> bool {
+    token::is_held(file, USERS_BYTE).unwrap_or(true)
 }
 
 /// How a name is to be found.
@@ -233,7 +244,7 @@ impl Draft {
         reserve(&file, bytes).map_err(|error| namespace.no_space(what, bytes, error))?;
         let draft = Self { file, header };
         draft.write_header()?;
-        match file::lock_shared(&draft.file) {
+        match token::share(&draft.file, USERS_BYTE).and_then(|_| file::lock_shared(&draft.file)) {
             Ok(_) => Ok(draft),
             Err(error) => Err(Error::os(format_args!("cannot lock {what}"), error)),
         }
@@ -255,6 +266,8 @@ enum Attached {
 
 /// Locks a file and says whether anybody else had it locked.
 fn attach(file: &File, share: Share) -> io::Result<Attached> {
+    // Nobody ever has the byte alone.
+    token::share(file, USERS_BYTE)?;
     if file::lock_exclusive(file)? {
         if share == Share::Exclusive || file::lock_shared(file)? {
             return Ok(Attached::Alone);

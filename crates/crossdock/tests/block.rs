@@ -6,9 +6,10 @@ mod common;
 mod pages;
 
 use common::{Lab, await_cue, plays, say, unique};
-use crossdock::{ErrorKind, SharedBlock};
+use crossdock::{ErrorKind, SharedBlock, registry};
 use pages::{huge_bytes, on_file_system, refusals};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 #[test]
 fn len_is_what_was_asked_for_everywhere() {
@@ -293,4 +294,42 @@ fn a_block_gets_huge_pages_where_the_file_system_gives_them_to_those_who_ask() {
         assert!(wanted.contains(&said.as_str()), "{options}: {said}");
         actor.finish();
     }
+}
+
+#[test]
+fn use_stale_names_while_somebody_looks() {
+    if !plays("use_stale_names_while_somebody_looks") {
+        return;
+    }
+    let block = SharedBlock::create("b", 100).unwrap();
+    let [whole, copy, stale] = ["b", ".copy", "stale"].map(|name| registry::directory().join(name));
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                match registry::inspect("stale") {
+                    Ok(entry) => assert_eq!(entry.len_bytes, 100),
+                    Err(error) => assert_eq!(error.kind(), ErrorKind::NotFound, "{error}"),
+                }
+            }
+        });
+        for _ in 0..3000 {
+            // A file that nobody has locked, as the killed leave it.
+            std::fs::copy(&whole, &copy).unwrap();
+            std::fs::rename(&copy, &stale).unwrap();
+            drop(SharedBlock::create("stale", 100).unwrap());
+            assert!(!stale.exists(), "the last user thought that there was another one");
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(block.len(), 100);
+    say("used");
+}
+
+#[test]
+fn a_name_that_somebody_looks_at_is_no_more_in_use_for_that() {
+    let lab = Lab::new();
+    let mut actor = lab.start("use_stale_names_while_somebody_looks");
+    actor.expect("used");
+    actor.finish();
 }
