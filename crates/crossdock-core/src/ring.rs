@@ -445,6 +445,12 @@ impl<'a> Ring<'a> {
         (self.head.position.load(Relaxed) ^ message.position) & INDEX_MASK == 0
     }
 
+    /// Everybody who has claimed a slot or taken a message and is not done.
+    pub fn workers(&self) -> impl Iterator<Item = Party> {
+        let words = self.slots.iter().flat_map(|slot| [&slot.claim.word, &slot.take.word]);
+        words.filter_map(|word| worker(word.load(Acquire)))
+    }
+
     /// Repairs what the dead party `dead` left: what it had not sent becomes holes, what it had taken is
     /// done with.
     ///

@@ -11,36 +11,43 @@ use crate::namespace::{HouseLock, Namespace};
 use crate::parties::{PARTIES_NAME, Parties};
 use crossdock_core::chunk::{Chunk, Snapshot};
 use crossdock_core::header::Header;
-use crossdock_core::party::{Party, PartyId, State};
+use crossdock_core::party::{Party, PartyId, PartySet, State};
 use crossdock_core::ticket::Ticket;
 use crossdock_sys::process::{Liveness, ProcessId};
 use std::sync::Arc;
 
-/// Clears what a process holds that has died or is leaving, and frees its number. If not everything can
-/// be looked at now (no file descriptor, no memory), the number stays taken and the next look tries again.
-pub(crate) fn process(
+/// Clears what processes hold that have died or are leaving, and frees their numbers. If not everything can
+/// be looked at now (no file descriptor, no memory), the numbers stay taken and the next look tries again.
+///
+/// However many they are, each channel and each arena is looked through once.
+pub(crate) fn processes(
     namespace: &Arc<Namespace>,
     _lock: &HouseLock,
     parties: &Parties,
-    party: Party,
+    dead: &PartySet,
 ) {
+    if dead.is_empty() {
+        return;
+    }
     let (Ok(channels), Ok(arenas)) = (channels(namespace), arenas(namespace)) else { return };
     for channel in &channels {
-        channel.table.reap(party);
+        channel.table.reap(dead);
     }
     for map in arenas {
-        map.for_each_entry(|_, entry| entry.chunk.release(party));
-        if map.id.party == party {
+        map.for_each_entry(|_, entry| {
+            entry.chunk.release_all(dead);
+        });
+        if dead.contains(map.id.party) {
             map.table().control.set_orphan();
         }
     }
     orphans(namespace, parties);
-    // After all that: who waits on a channel looks at its members only, so as long as it is one, it is found
-    // dead again, should this process die here.
+    // After all that: who waits on a channel looks at its members only, so as long as they are members, they are
+    // found dead again, should this process die here.
     for channel in &channels {
-        channel.table.remove_member(party);
+        channel.table.remove_members(dead);
     }
-    parties.record(party).free();
+    dead.iter().for_each(|party| parties.record(party).free());
 }
 
 /// Reaps what this very process held before it replaced its program by `exec`: its identity has
@@ -52,15 +59,13 @@ pub(crate) fn former_self(
     parties: &Parties,
     identity: &ProcessId,
 ) {
-    let ours: Vec<Party> = parties
+    let ours: PartySet = parties
         .in_use()
         .filter(|(_, _, state)| *state == State::Process(*identity))
         .filter(|(party, _, _)| parties.is_token_free(*party))
         .map(|(party, _, _)| party)
         .collect();
-    for party in ours {
-        process(namespace, lock, parties, party);
-    }
+    processes(namespace, lock, parties, &ours);
 }
 
 /// Takes a channel that is about to be unlinked out of the table of parties.
@@ -84,15 +89,14 @@ pub(crate) fn everything(
     parties: &Parties,
     me: Option<Party>,
 ) -> bool {
-    let mut found = false;
+    let mut dead = PartySet::default();
     let mut are_others_alive = false;
     let mut unnamed = Vec::new();
     for (party, _, state) in parties.in_use() {
         match state {
             State::Process(id) if Some(party) != me => {
                 if parties.liveness(party, &id) == Liveness::Dead {
-                    process(namespace, lock, parties, party);
-                    found = true;
+                    dead.insert(party);
                 } else {
                     are_others_alive = true;
                 }
@@ -101,6 +105,8 @@ pub(crate) fn everything(
             State::Process(_) | State::Free => {}
         }
     }
+    processes(namespace, lock, parties, &dead);
+    let mut found = !dead.is_empty();
     found |= stale_names(namespace, lock);
     // A channel whose file is nowhere: its maker died before it got its name, or somebody removed the
     // name by hand. In the second case its users may still be at work, so wait until all have gone.

@@ -21,7 +21,7 @@ use crate::namespace::{check_name, retry};
 use crossdock_core::header::{HEADER_BYTES, Header, Kind};
 use crossdock_core::layout::{Carrier, Members, channel_bytes};
 use crossdock_core::memory::ALIGNMENT;
-use crossdock_core::party::Party;
+use crossdock_core::party::PartySet;
 use crossdock_core::ring::CAPACITY_MAX;
 use crossdock_core::settings::{Mode, Settings, WhenFull};
 use crossdock_core::signal::{SLICE, Signal};
@@ -455,13 +455,12 @@ impl Core {
     #[cold]
     fn look_for_dead(&self) {
         let control = self.map.table.control;
-        let mut parties: Vec<Party> =
+        let mut parties: PartySet =
             control.senders.iter().chain(control.receivers.iter()).collect();
-        self.map.table.for_each_in_the_way(|party| parties.push(party));
-        for party in parties {
-            if self.member.is_dead(party) {
-                self.member.reap(party);
-            }
+        self.map.table.for_each_in_the_way(|party| parties.insert(party));
+        let dead: PartySet = parties.iter().filter(|party| self.member.is_dead(*party)).collect();
+        if !dead.is_empty() {
+            self.member.reap(&dead);
         }
     }
 }
