@@ -60,6 +60,8 @@
 //! * `lock_api`: `sync::RawMutex` and `sync::RawRwLock` for the guards of the `lock_api` crate.
 //! * `npy` (default): read and write `.npy` files, [`npy`].
 //! * `ndarray`: `Array::as_ndarray` and its like.
+//! * `tracing`: events of the `tracing` crate where names, channels, regions and processes come and go, never on the way
+//!   of a message: [what is told](docs::chooser#what-is-going-on).
 #![deny(unsafe_code)]
 
 pub mod arena;
@@ -81,6 +83,7 @@ mod reap;
 pub mod registry;
 mod select;
 pub mod sync;
+mod trace;
 pub mod value;
 
 pub use array::{AnyArray, Array, ArrayMut, IntoShape, Order};

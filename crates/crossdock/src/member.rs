@@ -13,6 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::namespace::{HouseLock, Namespace};
 use crate::parties::Parties;
 use crate::reap;
+use crate::trace;
 use crossdock_core::owner::{self, Owner};
 use crossdock_core::party::{PARTIES_MAX, Party, PartyId, PartySet, State};
 use crossdock_core::ticket::Ticket;
@@ -103,6 +104,7 @@ impl Member {
             let parties = Parties::open_or_create(namespace, &lock)?;
             let (party, token) = parties.first_free_with_token(&lock)?.ok_or_else(too_many)?;
             let epoch = parties.record(party).take_for_process(&identity);
+            lock.afterwards(move || trace::directory_joined(party.index()));
             Ok(Self {
                 namespace: Arc::clone(namespace),
                 me: PartyId { party, epoch },
@@ -388,6 +390,7 @@ fn too_many() -> Error {
 }
 
 extern "C" fn leave_at_exit() {
+    trace::end();
     if let Some(member) = Member::known()
         && member.is_ours()
     {

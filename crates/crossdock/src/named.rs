@@ -22,6 +22,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::namespace::{HouseLock, Namespace};
+use crate::trace;
 use crossdock_core::header::{
     FLAGS_OFFSET, HEADER_BYTES, Header, Kind, Mismatch, PERSISTENT, TEXT_BYTES_MAX,
 };
@@ -81,6 +82,12 @@ impl Named {
             match file::link(&draft.file, &namespace.directory, name) {
                 Ok(()) => {
                     let (file, header) = (draft.file, draft.header);
+                    let (told, kind, bytes) = (name.to_owned(), header.kind, header.len);
+                    let tell = move || trace::name_created(&told, kind, bytes);
+                    match lock {
+                        Some(lock) => lock.afterwards(tell),
+                        None => tell(),
+                    }
                     let inode = file::status(&file).map_or(0, |status| status.inode);
                     let namespace = Arc::clone(namespace);
                     let generation = fork::generation();
@@ -308,6 +315,8 @@ pub(crate) fn reclaim(
         Err(error) => return Err(cannot_open(name, error)),
     }
     remove(namespace, lock, name, &file, &header);
+    let told = name.to_owned();
+    lock.afterwards(move || trace::name_reclaimed(&told, header.kind));
     // Should a child have been forked meanwhile, it must not keep the lock.
     let _ = file::unlock(&file);
     Ok(true)
@@ -329,6 +338,8 @@ pub(crate) fn remove(
         }
         // If this fails the name is stale, and the next user tries again.
         let _ = namespace.directory.unlink(name);
+        let (told, kind) = (name.to_owned(), header.kind);
+        lock.afterwards(move || trace::name_removed(&told, kind));
         crate::reap::last_name(namespace);
     }
 }

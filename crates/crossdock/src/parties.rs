@@ -93,6 +93,14 @@ impl Parties {
         &self.records[party.index()]
     }
 
+    /// What the process that has a row calls itself in its own pid namespace.
+    pub(crate) fn pid(&self, party: Party) -> Option<u32> {
+        match self.record(party).read().1 {
+            State::Process(id) => Some(id.pid),
+            State::Free | State::Channel { .. } => None,
+        }
+    }
+
     /// All parties that are in use.
     pub(crate) fn in_use(&self) -> impl Iterator<Item = (Party, u64, State)> {
         Party::all().filter_map(|party| {

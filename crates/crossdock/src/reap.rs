@@ -9,8 +9,10 @@ use crate::channel::map::ChannelMap;
 use crate::error::{Error, ErrorKind, Result};
 use crate::namespace::{HouseLock, Namespace};
 use crate::parties::{PARTIES_NAME, Parties};
+use crate::trace;
 use crossdock_core::chunk::{Chunk, Snapshot};
 use crossdock_core::header::Header;
+use crossdock_core::layout::Remains;
 use crossdock_core::party::{Party, PartyId, PartySet, State};
 use crossdock_core::ticket::Ticket;
 use crossdock_sys::process::{Liveness, ProcessId};
@@ -22,7 +24,7 @@ use std::sync::Arc;
 /// However many they are, each channel and each arena is looked through once.
 pub(crate) fn processes(
     namespace: &Arc<Namespace>,
-    _lock: &HouseLock,
+    lock: &HouseLock,
     parties: &Parties,
     dead: &PartySet,
 ) {
@@ -30,24 +32,32 @@ pub(crate) fn processes(
         return;
     }
     let (Ok(channels), Ok(arenas)) = (channels(namespace), arenas(namespace)) else { return };
+    let mut remains = Remains::default();
+    let mut holds = 0;
     for channel in &channels {
-        channel.table.reap(dead);
+        channel.table.reap(dead, &mut remains);
     }
-    for map in arenas {
-        map.for_each_entry(|_, entry| {
-            entry.chunk.release_all(dead);
-        });
+    for map in &arenas {
+        map.for_each_entry(|_, entry| holds += u64::from(entry.chunk.release_all(dead)));
         if dead.contains(map.id.party) {
             map.table().control.set_orphan();
         }
     }
+    let ownerless = arenas.iter().filter(|map| dead.contains(map.id.party)).count();
+    drop(arenas);
     orphans(namespace, parties);
     // After all that: who waits on a channel looks at its members only, so as long as they are members, they are
     // found dead again, should this process die here.
     for channel in &channels {
         channel.table.remove_members(dead);
     }
-    dead.iter().for_each(|party| parties.record(party).free());
+    for party in dead.iter() {
+        let pid = parties.pid(party);
+        lock.afterwards(move || trace::process_died(pid, party.index()));
+        parties.record(party).free();
+    }
+    let count = dead.iter().count();
+    lock.afterwards(move || trace::dead_reaped(count, &remains, holds, ownerless));
 }
 
 /// Reaps what this very process held before it replaced its program by `exec`: its identity has

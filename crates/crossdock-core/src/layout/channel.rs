@@ -346,12 +346,11 @@ impl<'a> ChannelTable<'a> {
     }
 
     /// Repairs what the dead left; only one reaper does so at a time. What the channel holds for nobody any more it
-    /// holds until somebody needs the memory.
-    pub fn reap(&self, dead: &PartySet) -> Remains {
-        let mut remains = Remains::default();
+    /// holds until somebody needs the memory. Adds what there was to `remains`.
+    pub fn reap(&self, dead: &PartySet, remains: &mut Remains) {
         // However many have died, few of them did so in the middle of something.
         for party in self.workers().iter().filter(|party| dead.contains(*party)) {
-            self.reap_worker(party, &mut remains);
+            self.reap_worker(party, remains);
         }
         if matches!(self.carrier, Carrier::Queue(_, Some(_))) {
             // They may have died while they looked for messages to be delivered again.
@@ -359,7 +358,6 @@ impl<'a> ChannelTable<'a> {
         }
         self.control.not_empty.notify_all();
         self.control.not_full.notify_all();
-        remains
     }
 
     /// Everybody who has anything in hand here.

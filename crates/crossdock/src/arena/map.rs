@@ -5,6 +5,7 @@ use crate::huge;
 use crate::named::{Draft, read_header};
 use crate::namespace::Namespace;
 use crate::parties::static_memory;
+use crate::trace;
 use crossdock_core::chunk::{Chunk, Snapshot};
 use crossdock_core::header::{Header, Kind};
 use crossdock_core::layout::{ArenaTable, CHUNKS_MAX, Entry, arena_file_bytes};
@@ -203,6 +204,7 @@ impl ArenaMap {
             None => Mapping::new(&file, bytes as usize, Access::ReadWrite).map_err(failed)?,
         };
         link_anew(&self.namespace, &file, &region_name(self.id, region)).map_err(failed)?;
+        trace::region_created(self.id.party.index(), region, bytes, is_huge);
         let created = Region::new(self, region, bytes);
         Ok(Arc::new(Region { read_write: OnceLock::from(map), ..created }))
     }
@@ -217,6 +219,7 @@ impl ArenaMap {
         }
         let _ = self.namespace.directory.unlink(&name);
         self.table.control.retire();
+        trace::region_dropped(self.id.party.index(), region);
     }
 
     /// Removes the files of an arena that has no owner and no holders.
@@ -276,6 +279,7 @@ impl Region {
         }
         let region = Self::new(map, number, len);
         region.map(&file, Access::ReadOnly)?;
+        trace::region_mapped(map.id.party.index(), number, len);
         Ok(region)
     }
 

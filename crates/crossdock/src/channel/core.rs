@@ -18,6 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::member::Member;
 use crate::named::{Draft, Named, Share, read_text};
 use crate::namespace::{check_name, retry};
+use crate::trace;
 use crossdock_core::header::{HEADER_BYTES, Header, Kind};
 use crossdock_core::layout::{Carrier, Members, channel_bytes};
 use crossdock_core::memory::ALIGNMENT;
@@ -114,7 +115,9 @@ impl Core {
                 member.drop_channel_party(&lock, party);
             }
             drop(lock);
-            Self::new(member, published?, message, settings.mode)
+            let core = Self::new(member, published?, message, settings.mode)?;
+            trace::channel_created(name, kind_name(settings.mode), capacity);
+            Ok(core)
         })
     }
 
@@ -132,7 +135,9 @@ impl Core {
         }
         drop(channels);
         let named = Named::open(&member.namespace, None, name, Share::Write)?;
-        Self::new(member, named, message, mode)
+        let core = Self::new(member, named, message, mode)?;
+        trace::channel_opened(name, kind_name(mode));
+        Ok(core)
     }
 
     fn new(
@@ -250,6 +255,8 @@ impl Core {
             // The other side may be waiting to know that it is not alone.
             self.signal(End::Sender).notify_all();
             self.signal(End::Receiver).notify_all();
+            drop(handles);
+            trace::channel_joined(self.name(), end);
         }
     }
 
@@ -257,14 +264,20 @@ impl Core {
     pub(crate) fn leave(&self, end: End) {
         let mut handles = self.handles.lock();
         handles[end as usize] -= 1;
-        if handles[end as usize] == 0 && self.named.is_ours() && self.member.is_ours() {
+        let has_left = handles[end as usize] == 0 && self.named.is_ours() && self.member.is_ours();
+        if has_left {
             self.members(end).leave(self.member.me.party);
             self.signal(End::Sender).notify_all();
             self.signal(End::Receiver).notify_all();
         }
         #[cfg(feature = "async")]
-        if *handles == [0; 2] {
-            drop(handles);
+        let is_idle = *handles == [0; 2];
+        drop(handles);
+        if has_left {
+            trace::channel_left(self.name(), end);
+        }
+        #[cfg(feature = "async")]
+        if is_idle {
             super::asynchronous::let_go(self);
         }
     }
@@ -279,7 +292,9 @@ impl Core {
     }
 
     pub(super) fn corrupt(&self, why: crossdock_core::Corrupt) -> Error {
-        Error::corrupt(format_args!("channel {:?}", self.name()), why).named(self.name())
+        let error = Error::corrupt(format_args!("channel {:?}", self.name()), why);
+        trace::message_refused(self.name(), &error);
+        error.named(self.name())
     }
 
     /// Sends a message if there is room, or makes room if the channel is made so. On success the holds behind
@@ -356,6 +371,7 @@ impl Core {
     /// An error about a message, saying in which channel it was met.
     #[cold]
     pub(super) fn within(&self, error: Error) -> Error {
+        trace::message_refused(self.name(), &error);
         error.within(format_args!("channel {:?}", self.name())).named(self.name())
     }
 
@@ -365,7 +381,9 @@ impl Core {
             return Ok(received);
         }
         let text = format!("a message in channel {:?} leads to reused memory", self.name());
-        Err(Error::new(ErrorKind::Stale, text).named(self.name()))
+        let error = Error::new(ErrorKind::Stale, text).named(self.name());
+        trace::message_refused(self.name(), &error);
+        Err(error)
     }
 
     /// The region of a ticket, mapped and long enough for it.
@@ -460,6 +478,7 @@ impl Core {
         self.map.table.for_each_in_the_way(|party| parties.insert(party));
         let dead: PartySet = parties.iter().filter(|party| self.member.is_dead(*party)).collect();
         if !dead.is_empty() {
+            trace::wait_held_up(self.name(), dead.iter().count());
             self.member.reap(&dead);
         }
     }
