@@ -18,6 +18,7 @@ use crate::arena::map::{ArenaMap, arena_names};
 use crate::array::Order;
 use crate::channel::map::ChannelMap;
 use crate::error::{Error, ErrorKind, Result};
+use crate::inspect::ChannelKind;
 use crate::named::{is_in_use, read_header, read_text, reclaim, remove as remove_name};
 use crate::namespace::{Namespace, check_name, path};
 use crate::parties::{PARTIES_NAME, Parties};
@@ -102,6 +103,8 @@ pub struct Entry {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ChannelEntry {
+    /// To whom its messages go.
+    pub kind: ChannelKind,
     /// Messages that it has room for.
     pub capacity: usize,
     /// Messages in it.
@@ -251,6 +254,7 @@ fn channel_entry(namespace: &Namespace, map: &ChannelMap, message: String) -> Ch
         }
     };
     ChannelEntry {
+        kind: ChannelKind::of(map.header.settings.mode),
         capacity: map.table.capacity(),
         depth: map.table.len(),
         message,
