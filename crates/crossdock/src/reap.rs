@@ -250,8 +250,10 @@ pub(crate) fn last_name(namespace: &Namespace) {
 
 /// Removes the table of parties when nobody is in it and no name is left, and the directory when nothing
 /// is. What has a name may hold locks, whose words say by the table's epochs who had them last.
+///
+/// Damaged rows may say that nobody is there; the tokens of those who are do not.
 pub(crate) fn empty_house(namespace: &Namespace, parties: &Parties) {
-    if parties.in_use().next().is_some() {
+    if parties.in_use().next().is_some() || parties.is_any_token_held() {
         return;
     }
     // Nobody is left who could hold anything.

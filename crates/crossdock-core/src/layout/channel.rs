@@ -13,7 +13,8 @@ use crate::signal::Signal;
 use crate::sync::Mutex;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
-// SAFETY: a `#[repr(C)]` struct of atomics without pointers.
+// SAFETY: a `#[repr(C)]` struct of atomics without pointers. The mutex in its ledger is `#[repr(C)]` as well, of one such
+// word and a value of no bytes, so that nothing in it is ever read or written but by atomic operations.
 unsafe impl Shared for ChannelControl {}
 // SAFETY: a `#[repr(C)]` struct of atomics without pointers.
 unsafe impl Shared for Readers {}

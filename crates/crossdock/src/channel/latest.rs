@@ -53,7 +53,7 @@ pub struct Sender<M: SharedMessage> {
 /// The receiving end of a latest-value cell.
 pub struct Receiver<M: SharedMessage> {
     pub(super) core: Arc<Core>,
-    /// Its row among the readers. The lock: one pin at a time.
+    /// Its row among the readers. The lock: one pin at a time, and each message to one thread.
     row: Mutex<usize>,
     pub(super) place: Arc<Place>,
     messages: PhantomData<fn() -> M>,
