@@ -46,7 +46,7 @@ fn outlive_them_all() {
     await_cue();
     // All of them are dead now, and nobody has looked yet.
     let mut numbers: Vec<u64> =
-        (0..WORKERS).map(|_| again.deliver().unwrap().acknowledge().0).collect();
+        (0..WORKERS).map(|_| again.deliver().unwrap().acknowledge().unwrap().0).collect();
     numbers.sort_unstable();
     assert!(numbers.into_iter().eq(0..WORKERS), "each job once more");
     // What the dead had sent arrives, and then they have gone.

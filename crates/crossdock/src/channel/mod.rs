@@ -45,7 +45,8 @@ pub use asynchronous::{RecvFuture, SendFuture};
 pub use crossdock_core::settings::WhenFull;
 pub use delivery::{DeadLetters, Delivery};
 pub use error::{
-    RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
+    AcknowledgeError, RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError,
+    TrySendError,
 };
 pub use message::{ArrayMessage, Message, Record, SharedMessage};
 pub use options::ChannelOptions;
