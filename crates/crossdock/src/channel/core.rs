@@ -8,7 +8,7 @@
 //! step leaves a slot that says what it was about to do. The three kinds of channels do this in files of
 //! their own; what they share is here.
 
-use super::map::ChannelMap;
+use super::map::{ChannelMap, TEXT_OFFSET, kind_name, new_header};
 use super::message::MessageType;
 use super::parcel::{Inbox, Parcel, Received};
 use super::recent::Recent;
@@ -19,9 +19,7 @@ use crate::member::Member;
 use crate::named::{Draft, Named, Share, read_text};
 use crate::namespace::{check_name, retry};
 use crate::trace;
-use crossdock_core::header::{HEADER_BYTES, Header, Kind};
-use crossdock_core::layout::{Carrier, Members, channel_bytes};
-use crossdock_core::memory::ALIGNMENT;
+use crossdock_core::layout::{Carrier, Members};
 use crossdock_core::party::PartySet;
 use crossdock_core::ring::CAPACITY_MAX;
 use crossdock_core::settings::{Mode, Settings, WhenFull};
@@ -36,7 +34,6 @@ use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-const TEXT_OFFSET: u64 = HEADER_BYTES as u64;
 /// Looks at the queue before a process goes to sleep, about 2 microseconds.
 const SPINS_MAX: u32 = 60;
 /// Fruitless polls after which a poller looks at the clock, to see whether to look for the dead.
@@ -98,7 +95,7 @@ impl Core {
         }
         let member = Member::current()?;
         let what = format!("channel {name:?}");
-        let header = header(capacity, message.settings(settings), message);
+        let header = new_header(capacity, message.settings(settings), message);
         retry(|_| {
             let namespace = &member.namespace;
             let mut draft = Draft::new(namespace, &what, header.clone(), 0o600)?;
@@ -481,27 +478,5 @@ impl Core {
             trace::wait_held_up(self.name(), dead.iter().count());
             self.member.reap(&dead);
         }
-    }
-}
-
-/// The header of a new channel.
-fn header(capacity: usize, settings: Settings, message: &MessageType) -> Header {
-    let text_bytes = message.file_text().len() as u64;
-    let data_offset = (TEXT_OFFSET + text_bytes).next_multiple_of(ALIGNMENT as u64);
-    let mut header = Header::new(Kind::Channel, channel_bytes(capacity, &settings), data_offset);
-    header.capacity = capacity as u64;
-    header.settings = settings;
-    header.dtype = message.dtype;
-    header.is_unique = message.is_unique;
-    header.type_hash = message.hash();
-    header.text_bytes = text_bytes;
-    header
-}
-
-fn kind_name(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Queue => "a queue (crossdock::channel)",
-        Mode::Broadcast => "a broadcast (crossdock::channel::broadcast)",
-        Mode::Latest => "a latest-value cell (crossdock::channel::latest)",
     }
 }

@@ -19,6 +19,10 @@
 //! * A sender that is killed after its message was published loses nothing: the array stays until its
 //!   receiver drops it. A receiver that is killed frees what it held.
 //! * The name goes with the last user.
+//!
+//! There is no `reserve` for one message: a place in the queue that is kept would hold up all messages behind it, and a process
+//! that is stopped with one would do so for ever. To wait for room first, use [`Select::send`](crate::Select::send), then
+//! [`Sender::try_send`]; to fill the memory first, [`Sender::loan`].
 
 #[cfg(feature = "async")]
 pub(crate) mod asynchronous;
