@@ -122,6 +122,16 @@ fn pipeline_finds_every_image_as_it_must_be() {
 }
 
 #[test]
+fn tasks_of_one_thread_miss_no_frame() {
+    let world = World::new("tasks");
+    let printed = world.start("tasks").printed();
+    assert!(printed.contains("display:  50 frames, 0 missed"), "{printed}");
+    assert!(printed.contains("recorder: 15360000 bytes"), "{printed}");
+    assert!(printed.contains("the last exposure is 24.5 ms"), "{printed}");
+    world.end();
+}
+
+#[test]
 fn producer_and_consumer_meet_in_either_order() {
     for order in [["producer", "consumer"], ["consumer", "producer"]] {
         let world = World::new(order[0]);

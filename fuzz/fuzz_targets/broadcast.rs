@@ -1,7 +1,7 @@
 //! A broadcast whose other users write what they like, whenever they like.
 #![no_main]
 
-use crossdock_core::layout::{Carrier, ChannelTable, channel_bytes};
+use crossdock_core::layout::{Carrier, ChannelTable, Remains, channel_bytes};
 use crossdock_core::ring::broadcast::{Broadcast, READERS_MAX, Subscription};
 use crossdock_core::ring::{Claim, Message};
 use crossdock_core::settings::Mode;
@@ -33,9 +33,10 @@ fuzz_target!(|data: &[u8]| {
             step @ 0..4 => send(&ring, &mut hands, step, &mut input),
             step @ 4..11 => receive(&ring, &mut hands, step, &mut input),
             11 => look_on(&table, &ring),
-            12 => table.reap(input.party(), &mut |payload| {
-                read_tickets(payload);
-            }),
+            12 => table.reap(
+                &[input.party(), input.party()].into_iter().collect(),
+                &mut Remains::default(),
+            ),
             _ => hostile.poke(input.short(), word(&mut input)),
         }
         assert!(ring.len() <= ring.capacity());
@@ -90,7 +91,9 @@ fn receive(ring: &Broadcast<'_>, hands: &mut Hands<'_>, step: usize, input: &mut
         }
         7 | 8 if messages.len() < HANDS_MAX => {
             if let Some(reader) = readers.last_mut() {
+                let _ = ring.next(reader);
                 messages.extend(ring.poll(reader).ok().flatten());
+                reader.take_freed();
             }
         }
         _ => {
@@ -107,7 +110,8 @@ fn receive(ring: &Broadcast<'_>, hands: &mut Hands<'_>, step: usize, input: &mut
 }
 
 fn look_on(table: &ChannelTable<'_>, ring: &Broadcast<'_>) {
-    let _ = ring.in_the_way();
+    let _ = ring.in_the_way(false);
+    let _ = ring.in_the_way(true);
     ring.settle();
     assert_eq!((table.len(), table.is_empty()), (ring.len(), ring.is_empty()));
     assert_eq!(table.sent(), ring.sent());

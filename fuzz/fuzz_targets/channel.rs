@@ -3,7 +3,7 @@
 #![no_main]
 
 use crossdock_core::deliveries::{Deliveries, Row};
-use crossdock_core::layout::{Carrier, ChannelTable, channel_bytes};
+use crossdock_core::layout::{Carrier, ChannelTable, Remains, channel_bytes};
 use crossdock_core::ring::{Claim, Message, Next, Ring};
 use crossdock_core::settings::Mode;
 use crossdock_fuzz::{Hostile, Input, LEN_MAX, payload, read_tickets, settings, word};
@@ -40,7 +40,10 @@ fuzz_target!(|data: &[u8]| {
             step @ 0..10 => use_ring(&ring, &mut hands, step, &mut input),
             10 => look_on(&table, &ring),
             11 => use_control(&table, &mut input),
-            12 => table.reap(input.party(), &mut |_| panic!("a queue lets go of nothing")),
+            12 => table.reap(
+                &[input.party(), input.party()].into_iter().collect(),
+                &mut Remains::default(),
+            ),
             step @ 13..24 => {
                 if let Some(rows) = &rows {
                     use_rows(&ring, rows, &mut hands, step, &mut input);
@@ -167,7 +170,7 @@ fn use_rows(
             assert!(given.returned + given.dead <= 1);
         }
         19 | 20 if hold.len() < HANDS_MAX => {
-            let taken = if step == 19 { rows.take_returned(me, 2) } else { rows.take_dead(me, 2) };
+            let taken = if step == 19 { rows.take_returned(me, 2) } else { rows.take_dead(me, input.byte().into(), 2) };
             if let Ok(Some((row, words))) = taken {
                 read_tickets(&words);
                 hold.push(row);

@@ -48,7 +48,7 @@ fn lines(report: &Report) -> Vec<(&'static str, String)> {
     let mut lines = vec![
         ("name", entry.name.clone()),
         ("file", registry::directory().join(&entry.name).display().to_string()),
-        ("kind", kind(report)),
+        ("kind", shown::kind(entry)),
     ];
     if let Some(channel) = &entry.channel {
         lines.push(("carries", channel.message.clone()));
@@ -73,13 +73,6 @@ fn lines(report: &Report) -> Vec<(&'static str, String)> {
         lines.push(("made", format!("{age} ago by pid {}", entry.creator_pid)));
     }
     lines
-}
-
-fn kind(report: &Report) -> String {
-    match &report.traffic {
-        Some(traffic) => format!("{}, {}", report.entry.kind, traffic.kind),
-        None => report.entry.kind.to_string(),
-    }
 }
 
 fn counters(traffic: &Traffic) -> String {

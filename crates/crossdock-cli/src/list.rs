@@ -41,7 +41,7 @@ fn row(entry: &Entry) -> Vec<String> {
     );
     vec![
         entry.name.clone(),
-        entry.kind.to_string(),
+        shown::kind(entry),
         shown::contents(entry),
         units::bytes(entry.len_bytes),
         shown::state(entry).to_owned(),

@@ -29,6 +29,14 @@ pub(crate) fn age(created: SystemTime) -> String {
     }
 }
 
+/// `block`, or `channel, queue`.
+pub(crate) fn kind(entry: &Entry) -> String {
+    match &entry.channel {
+        Some(channel) => format!("{}, {}", entry.kind, channel.kind),
+        None => entry.kind.to_string(),
+    }
+}
+
 /// Who has it open.
 pub(crate) fn state(entry: &Entry) -> &'static str {
     match (entry.kind, entry.is_attached, entry.is_persistent) {
@@ -89,6 +97,7 @@ pub(crate) struct EntryJson {
 
 #[derive(Serialize)]
 struct ChannelJson {
+    kind: String,
     capacity: usize,
     depth: usize,
     message: String,
@@ -126,6 +135,7 @@ impl From<&Entry> for EntryJson {
             layout: entry.layout.clone(),
             items: entry.layout.as_ref().map(|_| entry.items),
             channel: entry.channel.as_ref().map(|channel| ChannelJson {
+                kind: channel.kind.to_string(),
                 capacity: channel.capacity,
                 depth: channel.depth,
                 message: channel.message.clone(),

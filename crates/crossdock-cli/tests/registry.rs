@@ -5,6 +5,7 @@
 mod common;
 
 use common::{Running, World, text};
+use crossdock::channel::{broadcast, latest};
 use crossdock::{Array, Atomic, Order, SharedBlock, npy};
 use serde_json::{Value, json};
 use std::io::{self, Read};
@@ -25,9 +26,11 @@ fn holder() {
         Array::<u16>::create_with("kept", [4, 5], Order::F, |values| values.fill(7)).unwrap();
     kept.persist().unwrap();
     let hits = Array::create("hits", [16, 16], |_| Atomic::new(0_u64)).unwrap();
+    let news = broadcast::Sender::<u64>::create("news", 2).unwrap();
+    let state = latest::Sender::<u64>::create("state", 2).unwrap();
     eprintln!("\nready");
     io::stdin().read_to_end(&mut Vec::new()).unwrap();
-    drop((block, plain, kept, hits));
+    drop((block, plain, kept, hits, news, state));
 }
 
 fn start_holder(world: &World) -> Running {
@@ -50,7 +53,7 @@ fn what_a_process_has_is_listed_and_inspected() {
     let world = World::new();
     let holder = start_holder(&world);
     let list = world.json(&["ls", "--json"]);
-    assert_eq!(names(&list), ["block", "hits", "kept", "plain"]);
+    assert_eq!(names(&list), ["block", "hits", "kept", "news", "plain", "state"]);
 
     let block = world.json(&["inspect", "block", "--json"]);
     assert_eq!((&block["kind"], &block["len_bytes"]), (&json!("block"), &json!(1000)));
@@ -65,6 +68,10 @@ fn what_a_process_has_is_listed_and_inspected() {
     let table = world.run(&["ls"]).stdout;
     assert!(table.contains("u16 4 x 5, F") && table.contains("in use"), "{table}");
     assert!(table.contains("Atomic<u64> 16 x 16 "), "{table}");
+    for (name, kind) in [("news", "broadcast"), ("state", "latest")] {
+        assert_eq!(world.json(&["inspect", name, "--json"])["channel"]["kind"], kind);
+        assert!(table.contains(&format!("channel, {kind}")), "{table}");
+    }
     let lines = world.run(&["inspect", "plain"]).stdout;
     assert!(lines.contains("elements  f32\nshape     2 x 3\n"), "{lines}");
     let lines = world.run(&["inspect", "hits"]).stdout;
@@ -94,6 +101,7 @@ fn a_channel_shows_its_peers() {
 
     let table = world.run(&["ls"]).stdout;
     assert!(table.contains("ArrayMut<i64>") && table.contains("1/3"), "{table}");
+    assert!(table.contains("channel, queue"), "{table}");
     let refused = world.run(&["rm", "frames"]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(refused.stderr.contains("in use"), "{}", refused.stderr);
@@ -155,7 +163,7 @@ fn several_names_are_removed_until_one_cannot_be() {
     assert_eq!(ended.status.code(), Some(1));
     let removed: Value = serde_json::from_str(&ended.stdout).unwrap();
     assert_eq!(removed["removed"], json!(["block"]));
-    assert_eq!(names(&world.json(&["ls", "--json"])), ["hits", "kept", "plain"]);
+    assert_eq!(names(&world.json(&["ls", "--json"])), ["hits", "kept", "news", "plain", "state"]);
     assert!(world.run(&["rm", "kept"]).status.success());
     assert!(holder.end().status.success(), "who has it open keeps the memory");
     world.end();

@@ -24,7 +24,7 @@
 //! what the next taker does with it.
 
 use crate::Corrupt;
-use crate::party::{PARTIES_MAX, Party};
+use crate::party::{PARTIES_MAX, Party, PartySet};
 use crate::primitive::AtomicU64;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
@@ -80,7 +80,7 @@ impl Snapshot {
 }
 
 #[inline]
-fn place(party: Party) -> (usize, u64) {
+pub(crate) fn place(party: Party) -> (usize, u64) {
     (party.index() / HOLDER_BITS, 1 << (party.index() % HOLDER_BITS))
 }
 
@@ -126,6 +126,17 @@ impl Chunk {
     pub fn release(&self, party: Party) {
         let (word, bit) = place(party);
         self.holders[word].fetch_and(!bit, AcqRel);
+    }
+
+    /// Lets go of what the dead hold. Returns how many of them did.
+    pub fn release_all(&self, dead: &PartySet) -> u32 {
+        let words = self.holders.iter().zip(dead.words());
+        words
+            .map(|(holders, dead)| match holders.load(Relaxed) & dead {
+                0 => 0,
+                _ => (holders.fetch_and(!dead, AcqRel) & dead).count_ones(),
+            })
+            .sum()
     }
 
     /// Passes the hold of `from` to `to`, which has none: at no moment is the chunk unheld.
@@ -260,6 +271,15 @@ mod tests {
             chunk.take(party(47));
         }
         chunk.release(party(47));
+        assert!(chunk.snapshot().unwrap().holds_alone(party(0)));
+    }
+
+    #[test]
+    fn many_dead_let_go_at_once_and_the_living_do_not() {
+        let chunk = Chunk::new();
+        assert!(![0, 47, 48, 335].into_iter().any(|index| chunk.take(party(index))));
+        let dead: PartySet = [1, 47, 48, 100, 335].into_iter().map(party).collect();
+        assert_eq!((chunk.release_all(&dead), chunk.release_all(&dead)), (3, 0));
         assert!(chunk.snapshot().unwrap().holds_alone(party(0)));
     }
 

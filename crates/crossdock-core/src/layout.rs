@@ -24,7 +24,9 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 mod channel;
 
-pub use channel::{Carrier, ChannelControl, ChannelTable, Counter, Ledger, Members, channel_bytes};
+pub use channel::{
+    Carrier, ChannelControl, ChannelTable, Counter, Ledger, Members, Remains, channel_bytes,
+};
 
 /// Chunks that one arena can have.
 pub const CHUNKS_MAX: usize = 1 << 16;

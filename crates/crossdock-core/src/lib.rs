@@ -37,6 +37,7 @@ pub mod layout;
 pub mod memory;
 pub mod owner;
 pub mod party;
+mod party_set;
 mod primitive;
 pub mod ring;
 pub mod settings;

@@ -10,6 +10,8 @@
 //! Fields are written first and the word last, so a record whose writer died is still [`State::Free`].
 //! Readers take no lock: they read word, fields, word and compare.
 
+pub use crate::party_set::PartySet;
+
 use crate::primitive::AtomicU64;
 use crossdock_sys::process::ProcessId;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};

@@ -39,6 +39,7 @@ mod readers;
 mod slot;
 mod slots;
 mod unseen;
+mod way;
 
 pub use batch::{RecvBatch, SendBatch};
 pub use slot::{
@@ -508,6 +509,12 @@ impl<'a> Ring<'a> {
             slot.take.word.store(next_lap(position & LAP_MASK) | OPEN, Release);
         }
         (self.head.position.load(Relaxed) ^ position) & INDEX_MASK == 0
+    }
+
+    /// Everybody who has claimed a slot or taken a message and is not done.
+    pub fn workers(&self) -> impl Iterator<Item = Party> {
+        let words = self.slots.iter().flat_map(|slot| [&slot.claim.word, &slot.take.word]);
+        words.filter_map(|word| worker(word.load(Acquire)))
     }
 
     /// Repairs what the dead party `dead` left: what it had not sent becomes holes, what it had taken is

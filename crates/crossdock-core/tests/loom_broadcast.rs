@@ -116,7 +116,7 @@ fn fill(ring: &Broadcast<'_>, me: Party) {
     let values = vec![99; ring.capacity()];
     let mut log = Log::default();
     send(ring, me, &values, false, &mut log);
-    assert_eq!(log.sent, values, "broken: {:?} is in the way", ring.in_the_way());
+    assert_eq!(log.sent, values, "broken: {:?} is in the way", ring.in_the_way(false));
     assert_eq!(log.ended, values, "broken: there is a reader yet");
 }
 

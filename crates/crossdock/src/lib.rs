@@ -56,10 +56,12 @@
 //!
 //! # Features
 //!
-//! * `async`: `Receiver::recv_async` and `Sender::send_async`, for any runtime.
+//! * `async`: `recv_async` and `send_async` of every kind of channel, for any runtime.
 //! * `lock_api`: `sync::RawMutex` and `sync::RawRwLock` for the guards of the `lock_api` crate.
 //! * `npy` (default): read and write `.npy` files, [`npy`].
 //! * `ndarray`: `Array::as_ndarray` and its like.
+//! * `tracing`: events of the `tracing` crate where names, channels, regions and processes come and go, never on the way
+//!   of a message: [what is told](docs::chooser#what-is-going-on).
 #![deny(unsafe_code)]
 
 pub mod arena;
@@ -68,6 +70,7 @@ mod block;
 pub mod channel;
 pub mod docs;
 mod error;
+mod huge;
 pub mod inspect;
 mod member;
 mod named;
@@ -80,6 +83,7 @@ mod reap;
 pub mod registry;
 mod select;
 pub mod sync;
+mod trace;
 pub mod value;
 
 pub use array::{AnyArray, Array, ArrayMut, IntoShape, Order};

@@ -13,8 +13,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::namespace::{HouseLock, Namespace};
 use crate::parties::Parties;
 use crate::reap;
+use crate::trace;
 use crossdock_core::owner::{self, Owner};
-use crossdock_core::party::{PARTIES_MAX, Party, PartyId, State};
+use crossdock_core::party::{PARTIES_MAX, Party, PartyId, PartySet, State};
 use crossdock_core::ticket::Ticket;
 use crossdock_sys::process::{Liveness, ProcessId, Watch};
 use crossdock_sys::token::Token;
@@ -103,6 +104,7 @@ impl Member {
             let parties = Parties::open_or_create(namespace, &lock)?;
             let (party, token) = parties.first_free_with_token(&lock)?.ok_or_else(too_many)?;
             let epoch = parties.record(party).take_for_process(&identity);
+            lock.afterwards(move || trace::directory_joined(party.index()));
             Ok(Self {
                 namespace: Arc::clone(namespace),
                 me: PartyId { party, epoch },
@@ -265,19 +267,18 @@ impl Member {
         self.parties.record(party).read()
     }
 
-    /// Puts right what a dead party left.
-    pub(crate) fn reap(&self, party: Party) {
-        // If the lock cannot be had now, the next look finds the party dead again.
+    /// Puts right what parties left that have been found dead.
+    pub(crate) fn reap(&self, found: &PartySet) {
+        // If the lock cannot be had now, the next look finds them dead again.
         let Ok(lock) = self.namespace.lock() else { return };
-        let (_, state) = self.parties.record(party).read();
-        let is_dead = match state {
+        // Somebody else may have been faster, and their numbers may be others'.
+        let is_dead = |party: &Party| match self.parties.record(*party).read().1 {
             State::Free => true,
-            State::Process(id) => self.parties.liveness(party, &id) == Liveness::Dead,
+            State::Process(id) => self.parties.liveness(*party, &id) == Liveness::Dead,
             State::Channel { .. } => false,
         };
-        if is_dead && party != self.me.party {
-            reap::process(&self.namespace, &lock, &self.parties, party);
-        }
+        let dead = found.iter().filter(|party| *party != self.me.party).filter(is_dead).collect();
+        reap::processes(&self.namespace, &lock, &self.parties, &dead);
     }
 
     /// Puts right what all the dead left.
@@ -337,7 +338,8 @@ impl Member {
         }
         self.has_left.store(true, Ordering::Relaxed);
         owner::set(None);
-        reap::process(&self.namespace, &lock, parties, self.me.party);
+        let me = PartySet::from_iter([self.me.party]);
+        reap::processes(&self.namespace, &lock, parties, &me);
         drop(self.token.lock().take());
         reap::everything(&self.namespace, &lock, parties, None);
         reap::empty_house(&self.namespace, parties);
@@ -388,6 +390,7 @@ fn too_many() -> Error {
 }
 
 extern "C" fn leave_at_exit() {
+    trace::end();
     if let Some(member) = Member::known()
         && member.is_ours()
     {

@@ -13,17 +13,21 @@
 //! The lock is `flock(2)`: it belongs to the open file, so the kernel drops it with the process, and a
 //! forked child shares it with its parent, as it shares the mapping.
 //!
+//! It cannot be asked for without being taken, and whoever leaves at that moment takes the one who asks for another
+//! user. So each user also shares a byte beyond the end of the file ([`is_in_use`]), for those who only look.
+//!
 //! A name is removed only by a holder of the directory's lock who has seen that it still leads to the
 //! very file, so nobody removes what somebody else has just created. (Plain create and unlink lose this
 //! race every time; the figures are in `docs/how-to-break-it.md`.)
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::namespace::{HouseLock, Namespace};
+use crate::trace;
 use crossdock_core::header::{
     FLAGS_OFFSET, HEADER_BYTES, Header, Kind, Mismatch, PERSISTENT, TEXT_BYTES_MAX,
 };
 use crossdock_sys::clock::Deadline;
-use crossdock_sys::{file, fork};
+use crossdock_sys::{file, fork, token};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -45,6 +49,14 @@ pub(crate) struct Named {
     pub(crate) header: Header,
     inode: u64,
     generation: u64,
+}
+
+/// The byte that all users of a file share: where no file has one.
+const USERS_BYTE: u64 = 1 << 62;
+
+/// Whether anybody has a file open as its user, at about this moment. It is asked of another open file than a user's.
+pub(crate) fn is_in_use(file: &File) -> bool {
+    token::is_held(file, USERS_BYTE).unwrap_or(true)
 }
 
 /// How a name is to be found.
@@ -70,6 +82,12 @@ impl Named {
             match file::link(&draft.file, &namespace.directory, name) {
                 Ok(()) => {
                     let (file, header) = (draft.file, draft.header);
+                    let (told, kind, bytes) = (name.to_owned(), header.kind, header.len);
+                    let tell = move || trace::name_created(&told, kind, bytes);
+                    match lock {
+                        Some(lock) => lock.afterwards(tell),
+                        None => tell(),
+                    }
                     let inode = file::status(&file).map_or(0, |status| status.inode);
                     let namespace = Arc::clone(namespace);
                     let generation = fork::generation();
@@ -209,8 +227,20 @@ impl Draft {
     pub(crate) fn new(
         namespace: &Namespace,
         what: &str,
+        header: Header,
+        mode: u32,
+    ) -> Result<Self> {
+        let reserve = |file: &File, bytes| file::reserve(file, 0, bytes);
+        Self::with_memory(namespace, what, header, mode, reserve)
+    }
+
+    /// As [`new`](Self::new), with memory that `reserve` takes.
+    pub(crate) fn with_memory(
+        namespace: &Namespace,
+        what: &str,
         mut header: Header,
         mode: u32,
+        reserve: impl FnOnce(&File, u64) -> io::Result<()>,
     ) -> Result<Self> {
         header.creator_pid = std::process::id();
         header.created_ns = SystemTime::now()
@@ -219,10 +249,10 @@ impl Draft {
         let file = file::unnamed(&namespace.directory, mode)
             .map_err(|error| Error::os(format_args!("cannot create {what}"), error))?;
         let bytes = header.data_offset.saturating_add(header.len);
-        file::reserve(&file, 0, bytes).map_err(|error| namespace.no_space(what, bytes, error))?;
+        reserve(&file, bytes).map_err(|error| namespace.no_space(what, bytes, error))?;
         let draft = Self { file, header };
         draft.write_header()?;
-        match file::lock_shared(&draft.file) {
+        match token::share(&draft.file, USERS_BYTE).and_then(|_| file::lock_shared(&draft.file)) {
             Ok(_) => Ok(draft),
             Err(error) => Err(Error::os(format_args!("cannot lock {what}"), error)),
         }
@@ -244,6 +274,8 @@ enum Attached {
 
 /// Locks a file and says whether anybody else had it locked.
 fn attach(file: &File, share: Share) -> io::Result<Attached> {
+    // Nobody ever has the byte alone.
+    token::share(file, USERS_BYTE)?;
     if file::lock_exclusive(file)? {
         if share == Share::Exclusive || file::lock_shared(file)? {
             return Ok(Attached::Alone);
@@ -284,6 +316,8 @@ pub(crate) fn reclaim(
         Err(error) => return Err(cannot_open(name, error)),
     }
     remove(namespace, lock, name, &file, &header);
+    let told = name.to_owned();
+    lock.afterwards(move || trace::name_reclaimed(&told, header.kind));
     // Should a child have been forked meanwhile, it must not keep the lock.
     let _ = file::unlock(&file);
     Ok(true)
@@ -305,6 +339,8 @@ pub(crate) fn remove(
         }
         // If this fails the name is stale, and the next user tries again.
         let _ = namespace.directory.unlink(name);
+        let (told, kind) = (name.to_owned(), header.kind);
+        lock.afterwards(move || trace::name_removed(&told, kind));
         crate::reap::last_name(namespace);
     }
 }

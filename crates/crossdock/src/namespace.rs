@@ -5,6 +5,9 @@ use crossdock_sys::clock::Deadline;
 use crossdock_sys::file::{self, Directory};
 use crossdock_sys::fork;
 use parking_lot::Mutex;
+#[cfg(feature = "tracing")]
+use std::cell::RefCell;
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
@@ -28,13 +31,42 @@ pub(crate) struct Namespace {
 ///
 /// The kernel takes it from a process that dies, and everything done under it can be done again from
 /// the start, so whoever gets it next finds a state that it can go on from.
-#[derive(Debug)]
-pub(crate) struct HouseLock(File);
+pub(crate) struct HouseLock {
+    file: File,
+    /// What is to be told when the lock has been let go of.
+    #[cfg(feature = "tracing")]
+    told: RefCell<Vec<Box<dyn FnOnce()>>>,
+}
+
+impl HouseLock {
+    fn new(file: File) -> Self {
+        Self {
+            file,
+            #[cfg(feature = "tracing")]
+            told: RefCell::default(),
+        }
+    }
+
+    /// Has an event told when the lock has been let go of: whoever listens may take its time.
+    #[cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "nobody hears of it"))]
+    pub(crate) fn afterwards(&self, tell: impl FnOnce() + 'static) {
+        #[cfg(feature = "tracing")]
+        self.told.borrow_mut().push(Box::new(tell));
+    }
+}
 
 impl Drop for HouseLock {
     fn drop(&mut self) {
         // Closing the file is not enough if a child was forked meanwhile: it has the same open file.
-        let _ = file::unlock(&self.0);
+        let _ = file::unlock(&self.file);
+        #[cfg(feature = "tracing")]
+        self.told.take().into_iter().for_each(|tell| tell());
+    }
+}
+
+impl fmt::Debug for HouseLock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HouseLock").field("file", &self.file).finish_non_exhaustive()
     }
 }
 
@@ -84,7 +116,7 @@ impl Namespace {
         let deadline = Deadline::after(HOUSE_LOCK_MAX);
         loop {
             match self.directory.try_lock() {
-                Ok(Some(file)) => return Ok(HouseLock(file)),
+                Ok(Some(file)) => return Ok(HouseLock::new(file)),
                 Ok(None) if deadline.is_past() => {
                     let path = self.directory.path().display();
                     return Err(Error::new(

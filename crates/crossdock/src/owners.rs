@@ -1,6 +1,7 @@
 //! Who owns the locks: the table of parties as [`crossdock_core::owner`] wants to ask it.
 
 use crate::member::Member;
+use crate::trace;
 use crossdock_core::owner::{self, Owner, Registry};
 use crossdock_core::party::{Party, PartyId, State};
 
@@ -26,12 +27,16 @@ impl Registry for Owners {
         let (Some(party), Ok(member)) = (party(owner), Member::current()) else { return false };
         let (epoch, state) = member.state_of(party);
         let is_same = Owner::of(PartyId { party, epoch }) == owner;
-        match state {
+        let is_dead = match state {
             // Its number was given up or given to somebody else: that is done for the dead only, and for
             // those that have left.
             State::Free | State::Channel { .. } => true,
             State::Process(_) => !is_same || member.is_dead(party),
+        };
+        if is_dead {
+            trace::lock_owner_died(party.index());
         }
+        is_dead
     }
 
     fn pid(&self, owner: Owner) -> Option<u32> {

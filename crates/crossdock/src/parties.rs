@@ -15,7 +15,7 @@ use crate::namespace::{HouseLock, Namespace};
 use crossdock_core::header::{Header, Kind, PERSISTENT};
 use crossdock_core::layout;
 use crossdock_core::memory::Memory;
-use crossdock_core::party::{Party, Record, State};
+use crossdock_core::party::{PARTIES_MAX, Party, Record, State};
 use crossdock_sys::map::{Access, Mapping};
 use crossdock_sys::process::{Liveness, ProcessId, Watch};
 use crossdock_sys::token::{self, Token};
@@ -93,6 +93,14 @@ impl Parties {
         &self.records[party.index()]
     }
 
+    /// What the process that has a row calls itself in its own pid namespace.
+    pub(crate) fn pid(&self, party: Party) -> Option<u32> {
+        match self.record(party).read().1 {
+            State::Process(id) => Some(id.pid),
+            State::Free | State::Channel { .. } => None,
+        }
+    }
+
     /// All parties that are in use.
     pub(crate) fn in_use(&self) -> impl Iterator<Item = (Party, u64, State)> {
         Party::all().filter_map(|party| {
@@ -109,6 +117,11 @@ impl Parties {
     /// Whether nobody holds the token of a party.
     pub(crate) fn is_token_free(&self, party: Party) -> bool {
         matches!(token::is_held(&self.file, token_of(party)), Ok(false))
+    }
+
+    /// Whether anybody holds any token, and so lives, whatever the rows say.
+    pub(crate) fn is_any_token_held(&self) -> bool {
+        token::is_any_held(&self.file, TOKENS_OFFSET, PARTIES_MAX as u64).unwrap_or(true)
     }
 
     /// A party that is free, and its token. Under the directory's lock, until the row says whose it is.

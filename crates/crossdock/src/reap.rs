@@ -9,38 +9,55 @@ use crate::channel::map::ChannelMap;
 use crate::error::{Error, ErrorKind, Result};
 use crate::namespace::{HouseLock, Namespace};
 use crate::parties::{PARTIES_NAME, Parties};
+use crate::trace;
 use crossdock_core::chunk::{Chunk, Snapshot};
 use crossdock_core::header::Header;
-use crossdock_core::party::{Party, PartyId, State};
+use crossdock_core::layout::Remains;
+use crossdock_core::party::{Party, PartyId, PartySet, State};
 use crossdock_core::ticket::Ticket;
 use crossdock_sys::process::{Liveness, ProcessId};
 use std::sync::Arc;
 
-/// Clears what a process holds that has died or is leaving, and frees its number. If not everything can
-/// be looked at now (no file descriptor, no memory), the number stays taken and the next look tries again.
-pub(crate) fn process(
+/// Clears what processes hold that have died or are leaving, and frees their numbers. If not everything can
+/// be looked at now (no file descriptor, no memory), the numbers stay taken and the next look tries again.
+///
+/// However many they are, each channel and each arena is looked through once.
+pub(crate) fn processes(
     namespace: &Arc<Namespace>,
-    _lock: &HouseLock,
+    lock: &HouseLock,
     parties: &Parties,
-    party: Party,
+    dead: &PartySet,
 ) {
-    let (Ok(channels), Ok(arenas)) = (channels(namespace), arenas(namespace)) else { return };
-    for channel in &channels {
-        channel.table.reap(party);
+    if dead.is_empty() {
+        return;
     }
-    for map in arenas {
-        map.for_each_entry(|_, entry| entry.chunk.release(party));
-        if map.id.party == party {
+    let (Ok(channels), Ok(arenas)) = (channels(namespace), arenas(namespace)) else { return };
+    let mut remains = Remains::default();
+    let mut holds = 0;
+    for channel in &channels {
+        channel.table.reap(dead, &mut remains);
+    }
+    for map in &arenas {
+        map.for_each_entry(|_, entry| holds += u64::from(entry.chunk.release_all(dead)));
+        if dead.contains(map.id.party) {
             map.table().control.set_orphan();
         }
     }
+    let ownerless = arenas.iter().filter(|map| dead.contains(map.id.party)).count();
+    drop(arenas);
     orphans(namespace, parties);
-    // After all that: who waits on a channel looks at its members only, so as long as it is one, it is found
-    // dead again, should this process die here.
+    // After all that: who waits on a channel looks at its members only, so as long as they are members, they are
+    // found dead again, should this process die here.
     for channel in &channels {
-        channel.table.remove_member(party);
+        channel.table.remove_members(dead);
     }
-    parties.record(party).free();
+    for party in dead.iter() {
+        let pid = parties.pid(party);
+        lock.afterwards(move || trace::process_died(pid, party.index()));
+        parties.record(party).free();
+    }
+    let count = dead.iter().count();
+    lock.afterwards(move || trace::dead_reaped(count, &remains, holds, ownerless));
 }
 
 /// Reaps what this very process held before it replaced its program by `exec`: its identity has
@@ -52,15 +69,13 @@ pub(crate) fn former_self(
     parties: &Parties,
     identity: &ProcessId,
 ) {
-    let ours: Vec<Party> = parties
+    let ours: PartySet = parties
         .in_use()
         .filter(|(_, _, state)| *state == State::Process(*identity))
         .filter(|(party, _, _)| parties.is_token_free(*party))
         .map(|(party, _, _)| party)
         .collect();
-    for party in ours {
-        process(namespace, lock, parties, party);
-    }
+    processes(namespace, lock, parties, &ours);
 }
 
 /// Takes a channel that is about to be unlinked out of the table of parties.
@@ -84,15 +99,14 @@ pub(crate) fn everything(
     parties: &Parties,
     me: Option<Party>,
 ) -> bool {
-    let mut found = false;
+    let mut dead = PartySet::default();
     let mut are_others_alive = false;
     let mut unnamed = Vec::new();
     for (party, _, state) in parties.in_use() {
         match state {
             State::Process(id) if Some(party) != me => {
                 if parties.liveness(party, &id) == Liveness::Dead {
-                    process(namespace, lock, parties, party);
-                    found = true;
+                    dead.insert(party);
                 } else {
                     are_others_alive = true;
                 }
@@ -101,6 +115,8 @@ pub(crate) fn everything(
             State::Process(_) | State::Free => {}
         }
     }
+    processes(namespace, lock, parties, &dead);
+    let mut found = !dead.is_empty();
     found |= stale_names(namespace, lock);
     // A channel whose file is nowhere: its maker died before it got its name, or somebody removed the
     // name by hand. In the second case its users may still be at work, so wait until all have gone.
@@ -234,8 +250,10 @@ pub(crate) fn last_name(namespace: &Namespace) {
 
 /// Removes the table of parties when nobody is in it and no name is left, and the directory when nothing
 /// is. What has a name may hold locks, whose words say by the table's epochs who had them last.
+///
+/// Damaged rows may say that nobody is there; the tokens of those who are do not.
 pub(crate) fn empty_house(namespace: &Namespace, parties: &Parties) {
-    if parties.in_use().next().is_some() {
+    if parties.in_use().next().is_some() || parties.is_any_token_held() {
         return;
     }
     // Nobody is left who could hold anything.

@@ -18,7 +18,8 @@ use crate::arena::map::{ArenaMap, arena_names};
 use crate::array::Order;
 use crate::channel::map::ChannelMap;
 use crate::error::{Error, ErrorKind, Result};
-use crate::named::{read_header, read_text, reclaim, remove as remove_name};
+use crate::inspect::ChannelKind;
+use crate::named::{is_in_use, read_header, read_text, reclaim, remove as remove_name};
 use crate::namespace::{Namespace, check_name, path};
 use crate::parties::{PARTIES_NAME, Parties};
 use crate::reap;
@@ -73,8 +74,8 @@ pub struct Entry {
     pub len_bytes: u64,
     /// Bytes of memory that the file takes.
     pub file_bytes: u64,
-    /// Whether a process has it open. A hint: it is also true for the moment in which somebody else
-    /// looks at the name or removes it.
+    /// Whether a process has it open. A hint: it is also true for the moment in which somebody finds that
+    /// nobody has, and removes it.
     pub is_attached: bool,
     /// Whether the name outlives its users.
     pub is_persistent: bool,
@@ -102,6 +103,8 @@ pub struct Entry {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ChannelEntry {
+    /// To whom its messages go.
+    pub kind: ChannelKind,
     /// Messages that it has room for.
     pub capacity: usize,
     /// Messages in it.
@@ -181,11 +184,13 @@ fn entry(namespace: &Arc<Namespace>, name: &str) -> Result<Entry> {
             Error::os(format_args!("cannot look at {name:?}"), error).named(name)
         }
     })?;
+    let is_attached = is_in_use(&file);
     let status = file::status(&file)
         .map_err(|error| Error::os(format_args!("cannot look at {name:?}"), error))?;
-    // Taken only for a moment, and only if nobody has it open; an opener tries again.
-    let is_attached = !file::lock_exclusive(&file).unwrap_or(false);
-    let _ = file::unlock(&file);
+    if status.links == 0 {
+        // Its last user has left since it was opened here, and has taken the name along.
+        return Err(not_found(name));
+    }
     let mut entry = Entry {
         name: name.to_owned(),
         kind: Kind::Foreign,
@@ -249,6 +254,7 @@ fn channel_entry(namespace: &Namespace, map: &ChannelMap, message: String) -> Ch
         }
     };
     ChannelEntry {
+        kind: ChannelKind::of(map.header.settings.mode),
         capacity: map.table.capacity(),
         depth: map.table.len(),
         message,

@@ -5,11 +5,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails to set up has failed")]
 
 mod common;
+mod pages;
 
 use common::{Actor, Lab, PATIENCE, await_cue, plays, say};
 use crossdock::channel::{Receiver, Sender};
 use crossdock::{ArrayMut, Error, ErrorKind, arena};
-use std::process::Command;
+use pages::{huge_bytes, on_file_system, refusals};
 
 const MIB: usize = 1 << 20;
 
@@ -216,20 +217,6 @@ fn what_a_killed_receiver_held_is_had_again_under_the_limit() {
     sender.finish();
 }
 
-/// What the kernel says that huge pages map of the shared memory of this process.
-fn huge_bytes() -> u64 {
-    let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
-    let rows = smaps.lines().filter_map(|row| row.strip_prefix("ShmemPmdMapped:"));
-    rows.map(|row| row.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024).sum()
-}
-
-/// How often the kernel had no huge page for a file.
-fn refusals() -> u64 {
-    let counts = std::fs::read_to_string("/proc/vmstat").unwrap();
-    let rows = counts.lines().filter_map(|row| row.strip_prefix("thp_file_fallback "));
-    rows.map(|row| row.parse::<u64>().unwrap()).sum()
-}
-
 #[test]
 fn ask_for_huge_pages() {
     if !plays("ask_for_huge_pages") {
@@ -251,24 +238,6 @@ fn ask_for_huge_pages() {
         "not given"
     });
     drop((small, array));
-}
-
-/// A command that runs another with the directory of names on a file system of its own, made with these
-/// options; `None` where this user may not do that.
-fn on_file_system(options: &str) -> Option<Vec<String>> {
-    let mount = format!(
-        "mkdir -p \"$CROSSDOCK_DIR\" && mount -t tmpfs -o {options} tmpfs \"$CROSSDOCK_DIR\" && \
-         chmod 700 \"$CROSSDOCK_DIR\" && exec \"$@\""
-    );
-    ["--mount", "--user --map-root-user --mount"].into_iter().find_map(|how| {
-        let mut command: Vec<String> =
-            format!("unshare {how}").split_whitespace().map(str::to_owned).collect();
-        command.extend(["sh", "-c", &mount, "sh"].map(str::to_owned));
-        let lab = Lab::new();
-        let mut trial = Command::new(&command[0]);
-        trial.args(&command[1..]).arg("true").env("CROSSDOCK_DIR", lab.dir());
-        trial.output().is_ok_and(|output| output.status.success()).then_some(command)
-    })
 }
 
 #[test]

@@ -3,10 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails to set up has failed")]
 
 mod common;
+mod pages;
 
 use common::{Lab, await_cue, plays, say, unique};
-use crossdock::{ErrorKind, SharedBlock};
+use crossdock::{ErrorKind, SharedBlock, registry};
+use pages::{huge_bytes, on_file_system, refusals};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 #[test]
 fn len_is_what_was_asked_for_everywhere() {
@@ -253,4 +256,80 @@ fn a_killed_maker_leaves_no_name_for_the_next_user() {
     let mut next = lab.start("find_the_name_free");
     next.expect("free");
     next.finish();
+}
+
+#[test]
+fn make_a_block_of_huge_pages() {
+    if !plays("make_a_block_of_huge_pages") {
+        return;
+    }
+    const LEN: usize = 32 << 20;
+    let before = refusals();
+    let options = SharedBlock::options().huge_pages(true);
+    let block = options.prefault(true).create("huge", LEN).unwrap();
+    let huge = block.stats().unwrap().huge_bytes;
+    assert_eq!(huge, huge_bytes(), "the kernel says the same");
+    let has_refused = refusals() > before;
+    say(if huge >= LEN as u64 || huge > 0 && has_refused {
+        "given"
+    } else if has_refused {
+        "had none"
+    } else {
+        "not given"
+    });
+}
+
+#[test]
+fn a_block_gets_huge_pages_where_the_file_system_gives_them_to_those_who_ask() {
+    for (options, wanted) in
+        [("huge=advise", &["given", "had none"][..]), ("huge=never", &["not given"])]
+    {
+        let Some(command) = on_file_system(&format!("size=256m,{options}")) else {
+            println!("skipped: cannot mount a file system with {options} here");
+            continue;
+        };
+        let lab = Lab::new();
+        let mut actor = lab.start_through(&command, "make_a_block_of_huge_pages");
+        let said = actor.hear();
+        assert!(wanted.contains(&said.as_str()), "{options}: {said}");
+        actor.finish();
+    }
+}
+
+#[test]
+fn use_stale_names_while_somebody_looks() {
+    if !plays("use_stale_names_while_somebody_looks") {
+        return;
+    }
+    let block = SharedBlock::create("b", 100).unwrap();
+    let [whole, copy, stale] = ["b", ".copy", "stale"].map(|name| registry::directory().join(name));
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                match registry::inspect("stale") {
+                    Ok(entry) => assert_eq!(entry.len_bytes, 100),
+                    Err(error) => assert_eq!(error.kind(), ErrorKind::NotFound, "{error}"),
+                }
+            }
+        });
+        for _ in 0..3000 {
+            // A file that nobody has locked, as the killed leave it.
+            std::fs::copy(&whole, &copy).unwrap();
+            std::fs::rename(&copy, &stale).unwrap();
+            drop(SharedBlock::create("stale", 100).unwrap());
+            assert!(!stale.exists(), "the last user thought that there was another one");
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(block.len(), 100);
+    say("used");
+}
+
+#[test]
+fn a_name_that_somebody_looks_at_is_no_more_in_use_for_that() {
+    let lab = Lab::new();
+    let mut actor = lab.start("use_stale_names_while_somebody_looks");
+    actor.expect("used");
+    actor.finish();
 }

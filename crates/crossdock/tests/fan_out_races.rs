@@ -35,7 +35,7 @@ fn a_clone_that_is_sent_again_before_its_delivery_is_acknowledged_keeps_its_memo
     tx.send(array(7)).unwrap();
     let job = rx.deliver().unwrap();
     tx.send((*job).clone()).unwrap();
-    drop(job.acknowledge());
+    drop(job.acknowledge().unwrap());
     let _taken = use_free_memory();
     assert_eq!(rx.deliver().unwrap()[LEN - 1], 7);
 }

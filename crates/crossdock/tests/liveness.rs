@@ -282,3 +282,43 @@ fn another_process_under_the_same_pid_is_not_taken_for_the_dead_one() {
         namesake.wait().unwrap();
     }
 }
+
+#[test]
+fn keep_an_array() {
+    if plays("keep_an_array") {
+        let array = ArrayMut::<u8>::zeroed(100).unwrap();
+        say("holds");
+        await_cue();
+        assert_eq!(arena::stats().unwrap().held_chunks, 1);
+        drop(array);
+    }
+}
+
+#[test]
+fn come_and_go() {
+    if plays("come_and_go") {
+        drop(ArrayMut::<u8>::zeroed(100).unwrap());
+        say("goes");
+    }
+}
+
+#[test]
+fn a_table_that_has_been_wiped_is_not_taken_away_from_under_the_living() {
+    let lab = Lab::new();
+    let mut keeper = lab.start("keep_an_array");
+    keeper.expect("holds");
+    let table = std::fs::File::options().write(true).open(lab.dir().join(".parties")).unwrap();
+    let before = lab.files();
+    std::os::unix::fs::FileExt::write_all_at(&table, &[0; 336 * 64], 256).unwrap();
+    let mut guest = lab.start("come_and_go");
+    guest.expect("goes");
+    guest.finish();
+    assert_eq!(
+        lab.files().len(),
+        before.len(),
+        "the guest thought that it was the last: {before:?}"
+    );
+    keeper.cue();
+    keeper.finish();
+    assert_eq!(lab.files(), [""; 0], "the last one to leave tidies up");
+}

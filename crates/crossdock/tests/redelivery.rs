@@ -5,8 +5,12 @@
 mod common;
 
 use common::{Lab, await_cue, plays, say, unique};
-use crossdock::channel::{ChannelOptions, Delivery, Receiver, RecvError, Sender, TryRecvError};
+use crossdock::channel::{
+    AcknowledgeError, ChannelOptions, Delivery, Receiver, RecvError, Sender, TryRecvError,
+};
 use crossdock::{Array, ArrayMut, ErrorKind, arena, inspect};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 const WAIT: Duration = Duration::from_secs(30);
@@ -30,7 +34,7 @@ fn an_acknowledged_message_never_comes_again_and_its_memory_does() {
         tx.send(job(number)).unwrap();
         let delivery = rx.deliver().unwrap();
         assert_eq!((delivery.deliveries(), delivery.0, delivery.1[999]), (1, number, number));
-        let (_, array) = delivery.acknowledge();
+        let (_, array) = delivery.acknowledge().unwrap();
         array.try_into_mut().expect("nobody else has it");
     }
     assert_eq!(rx.try_deliver().unwrap_err(), TryRecvError::Empty);
@@ -52,7 +56,7 @@ fn what_is_given_back_comes_again_and_then_is_a_dead_letter() {
         assert_eq!((delivery.0, delivery.deliveries()), (1, deliveries));
         delivery.give_back();
     }
-    assert_eq!(rx.deliver().unwrap().acknowledge().0, 2);
+    assert_eq!(rx.deliver().unwrap().acknowledge().unwrap().0, 2);
     assert_eq!(rx.dead_letters().count(), 1, "each once");
     for _ in 0..2 {
         let letter = rx.dead_letters().next().unwrap().unwrap();
@@ -60,7 +64,7 @@ fn what_is_given_back_comes_again_and_then_is_a_dead_letter() {
         // Not acknowledged: it stays one.
     }
     let letter = rx.dead_letters().next().unwrap().unwrap();
-    letter.acknowledge().1.try_into_mut().expect("nobody else has it");
+    letter.acknowledge().unwrap().1.try_into_mut().expect("nobody else has it");
     assert!(rx.dead_letters().next().is_none());
     let traffic = inspect::look_at(tx.name()).unwrap().traffic.unwrap();
     let counters = traffic.counters.unwrap();
@@ -81,9 +85,9 @@ fn too_many_without_acknowledgement_are_an_error_that_says_so() {
         other => panic!("{other:?}"),
     }
     for delivery in held {
-        delivery.acknowledge();
+        delivery.acknowledge().unwrap();
     }
-    assert_eq!(rx.deliver().unwrap().acknowledge().0, 4, "nothing was lost");
+    assert_eq!(rx.deliver().unwrap().acknowledge().unwrap().0, 4, "nothing was lost");
     let plain = Sender::<u8>::create(&unique("plain"), 1).unwrap();
     let error = Receiver::<u8>::open(plain.name()).unwrap().deliver().unwrap_err();
     assert!(matches!(error, RecvError::Failed(e) if e.kind() == ErrorKind::Unsupported));
@@ -96,7 +100,7 @@ fn a_unique_array_comes_again_with_what_was_written_into_it() {
     let rx = Receiver::<ArrayMut<u8>>::open(&name).unwrap();
     tx.send(ArrayMut::zeroed(100).unwrap()).unwrap();
     rx.deliver().unwrap().give_back();
-    let mut array = rx.deliver().unwrap().acknowledge();
+    let mut array = rx.deliver().unwrap().acknowledge().unwrap();
     array[0] = 7;
     assert_eq!(array.freeze().try_into_mut().unwrap()[0], 7);
 }
@@ -108,7 +112,7 @@ fn take_jobs_and_stop() {
         say("open");
         let first = rx.deliver().unwrap();
         let second = rx.deliver().unwrap();
-        first.acknowledge();
+        first.acknowledge().unwrap();
         say(&format!("holds {} for the {}. time", second.0, second.deliveries()));
         await_cue();
     }
@@ -123,11 +127,12 @@ fn send_jobs_and_finish_them() {
         say("sent");
         await_cue();
         let rx = Receiver::<Job>::open("jobs").unwrap();
-        let mut done: Vec<_> = (0..3).map(|_| rx.deliver().unwrap().acknowledge().0).collect();
+        let mut done: Vec<_> =
+            (0..3).map(|_| rx.deliver().unwrap().acknowledge().unwrap().0).collect();
         done.sort_unstable();
         say(&format!("{done:?}"));
         let letters: Vec<_> =
-            rx.dead_letters().map(|letter| letter.unwrap().acknowledge().0).collect();
+            rx.dead_letters().map(|letter| letter.unwrap().acknowledge().unwrap().0).collect();
         say(&format!("{letters:?}"));
         assert_eq!(rx.try_deliver().unwrap_err(), TryRecvError::Empty);
         drop((tx, rx));
@@ -178,7 +183,7 @@ fn send_one_job_and_wait_for_it() {
         await_cue();
         let rx = Receiver::<Job>::open("jobs").unwrap();
         say("open");
-        say(&format!("got {}", rx.deliver_timeout(WAIT).unwrap().acknowledge().0));
+        say(&format!("got {}", rx.deliver_timeout(WAIT).unwrap().acknowledge().unwrap().0));
     }
 }
 
@@ -194,4 +199,34 @@ fn a_delivery_whose_receiver_is_gone_comes_again_when_its_process_dies() {
     holder.kill();
     sender.expect("got 5");
     sender.finish();
+}
+
+#[test]
+fn who_acknowledges_what_another_has_by_now_is_told_and_keeps_the_message() {
+    let name = unique("taken");
+    let options = ChannelOptions::new(1).redeliver(2).max_unacknowledged(1);
+    let tx = options.create_sender::<u64>(&name).unwrap();
+    let rx = Receiver::<u64>::open(&name).unwrap();
+    tx.send(41).unwrap();
+    let delivery = rx.deliver().unwrap();
+    // As a reaper does that takes this process for dead: the row, which has the states, the position, since when, the
+    // length and the message (docs/layout.md), says that it is to be delivered again.
+    let path = crossdock::registry::directory().join(&name);
+    let bytes = std::fs::read(&path).unwrap();
+    let words: Vec<u64> =
+        bytes.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word)).collect();
+    let (held, returned) = (3, 4);
+    let is_row = |row: &[u64]| row[0] >> 32 == 1 && row[0] & 0xf == held && row[3..] == [1, 41];
+    let row = words.windows(5).position(is_row).unwrap() * 8;
+    let file = File::options().read(true).write(true).open(path).unwrap();
+    file.write_all_at(&(1_u64 << 32 | returned).to_le_bytes(), row as u64).unwrap();
+    match delivery.acknowledge() {
+        Err(AcknowledgeError::Lost(message)) => assert_eq!(message, 41),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(inspect::look_at(&name).unwrap().entry.channel.unwrap().depth, 0);
+    // It is still there for another receiver.
+    let mut word = [0; 8];
+    file.read_exact_at(&mut word, row as u64).unwrap();
+    assert_eq!(u64::from_le_bytes(word) & 0xf, returned);
 }

@@ -3,7 +3,7 @@
 use crate::Corrupt;
 use crate::deliveries::{Deliveries, Reaped, row_words};
 use crate::memory::{Memory, Shared};
-use crate::party::{PARTIES_MAX, Party};
+use crate::party::{PARTIES_MAX, Party, PartySet};
 use crate::primitive::AtomicU64;
 use crate::ring::broadcast::{Broadcast, Readers};
 use crate::ring::latest::Latest;
@@ -13,7 +13,8 @@ use crate::signal::Signal;
 use crate::sync::Mutex;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
-// SAFETY: a `#[repr(C)]` struct of atomics without pointers.
+// SAFETY: a `#[repr(C)]` struct of atomics without pointers. The mutex in its ledger is `#[repr(C)]` as well, of one such
+// word and a value of no bytes, so that nothing in it is ever read or written but by atomic operations.
 unsafe impl Shared for ChannelControl {}
 // SAFETY: a `#[repr(C)]` struct of atomics without pointers.
 unsafe impl Shared for Readers {}
@@ -155,6 +156,19 @@ struct Newest(AtomicU64);
 
 #[cfg(not(loom))]
 const _: () = assert!(size_of::<ChannelControl>() == 768);
+
+/// What the dead left in a channel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Remains {
+    /// Slots of messages that they had begun to send. If a message was complete, it arrives all the same.
+    pub unsent: u64,
+    /// Messages that they had taken and nobody gets any more.
+    pub lost: u64,
+    /// Messages that are to be delivered again.
+    pub returned: u64,
+    /// Messages that have become dead letters.
+    pub dead_letters: u64,
+}
 
 /// What carries the messages.
 #[derive(Clone, Copy, Debug)]
@@ -349,38 +363,71 @@ impl<'a> ChannelTable<'a> {
         }
     }
 
-    /// Repairs what the dead party `dead` left; only one reaper does so at a time. What the channel holds for nobody
-    /// any more it holds until somebody needs the memory.
-    pub fn reap(&self, dead: Party) {
-        let on_last = &mut |_: &[u64]| {};
-        match &self.carrier {
-            Carrier::Queue(ring, rows) => {
-                if let Some(rows) = rows {
-                    let reaped = rows.reap(dead, |position| ring.is_taken_by(position, dead));
-                    self.note_reaped(reaped);
-                    // It may have died while it looked for messages to be delivered again.
-                    self.control.ledger.note_returned();
-                }
-                let lost = ring.reap(dead);
-                if rows.is_none() {
-                    self.control.ledger.add(Counter::Lost, lost.taken);
-                }
-            }
-            Carrier::Broadcast(ring) => {
-                ring.reap(dead, on_last);
-            }
-            Carrier::Latest(ring) => {
-                ring.reap(dead, on_last);
-            }
+    /// Repairs what the dead left; only one reaper does so at a time. What the channel holds for nobody any more it
+    /// holds until somebody needs the memory. Adds what there was to `remains`.
+    pub fn reap(&self, dead: &PartySet, remains: &mut Remains) {
+        // However many have died, few of them did so in the middle of something.
+        for party in self.workers().iter().filter(|party| dead.contains(*party)) {
+            self.reap_worker(party, remains);
+        }
+        if matches!(self.carrier, Carrier::Queue(_, Some(_))) {
+            // They may have died while they looked for messages to be delivered again.
+            self.control.ledger.note_returned();
         }
         self.control.not_empty.notify_all();
         self.control.not_full.notify_all();
     }
 
-    /// A dead party is a member no more. This comes last: until then others find it dead.
-    pub fn remove_member(&self, dead: Party) {
-        self.control.senders.leave(dead);
-        self.control.receivers.leave(dead);
+    /// Everybody who has anything in hand here.
+    fn workers(&self) -> PartySet {
+        match &self.carrier {
+            Carrier::Queue(ring, rows) => {
+                ring.workers().chain(rows.iter().flat_map(Deliveries::workers)).collect()
+            }
+            Carrier::Broadcast(ring) => {
+                ring.senders_at_work().chain(ring.readers().map(|reader| reader.party)).collect()
+            }
+            Carrier::Latest(ring) => ring.senders_at_work().chain(ring.readers()).collect(),
+        }
+    }
+
+    fn reap_worker(&self, dead: Party, remains: &mut Remains) {
+        let on_last = &mut |_: &[u64]| {};
+        let count_of = |workers: &mut dyn Iterator<Item = Party>| {
+            workers.filter(|party| *party == dead).count() as u64
+        };
+        match &self.carrier {
+            Carrier::Queue(ring, rows) => {
+                if let Some(rows) = rows {
+                    let reaped = rows.reap(dead, |position| ring.is_taken_by(position, dead));
+                    self.note_reaped(reaped);
+                    remains.returned += reaped.returned;
+                    remains.dead_letters += reaped.dead;
+                }
+                let left = ring.reap(dead);
+                remains.unsent += left.claimed;
+                if rows.is_none() {
+                    self.control.ledger.add(Counter::Lost, left.taken);
+                    remains.lost += left.taken;
+                }
+            }
+            Carrier::Broadcast(ring) => {
+                remains.unsent += count_of(&mut ring.senders_at_work());
+                ring.reap(dead, on_last);
+            }
+            Carrier::Latest(ring) => {
+                remains.unsent += count_of(&mut ring.senders_at_work());
+                ring.reap(dead, on_last);
+            }
+        }
+    }
+
+    /// The dead are members no more. This comes last: until then others find them dead.
+    pub fn remove_members(&self, dead: &PartySet) {
+        for party in dead.iter() {
+            self.control.senders.leave(party);
+            self.control.receivers.leave(party);
+        }
         self.control.not_empty.notify_all();
         self.control.not_full.notify_all();
     }

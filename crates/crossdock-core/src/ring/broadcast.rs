@@ -55,7 +55,7 @@ use super::slot::{
 };
 use super::slots::{Room, Slots};
 use super::unseen::{Lap, READERS, a_lap_before, is_over, is_unseen, relation, see, tag, unseen};
-use super::{ATTEMPTS_MAX, Claim, Message, NONSENSE, Refused};
+use super::{ATTEMPTS_MAX, Claim, Message, NONSENSE, Next, Refused, way};
 use crate::Corrupt;
 use crate::party::Party;
 use crate::primitive::{AtomicU64, fence, spin_loop};
@@ -79,6 +79,8 @@ pub struct Subscription {
     /// Messages that were dropped: in all, and those that the reader has not asked for.
     lost: u64,
     lost_new: u64,
+    /// Whether it was the last to pass over a hole, so that there is room.
+    has_freed: bool,
 }
 
 impl Subscription {
@@ -90,6 +92,12 @@ impl Subscription {
     /// Messages that were dropped since this was last asked.
     pub fn take_lost(&mut self) -> u64 {
         std::mem::take(&mut self.lost_new)
+    }
+
+    /// Whether looking for messages has made room for a sender since this was last asked.
+    #[inline]
+    pub fn take_freed(&mut self) -> bool {
+        std::mem::take(&mut self.has_freed)
     }
 }
 
@@ -178,7 +186,7 @@ impl<'a> Broadcast<'a> {
             .is_some_and(|slot| slot.claim.word.load(SeqCst) != (tail & LAP_MASK) | FREE);
         let first = if is_begun { self.slots.after(tail) } else { tail };
         self.readers.rows[row].position.store(position, Release);
-        Some(Subscription { row, position, first, lost: 0, lost_new: 0 })
+        Some(Subscription { row, position, first, lost: 0, lost_new: 0, has_freed: false })
     }
 
     /// The oldest message from the last lap before the tail that has a bit, or may get it.
@@ -302,7 +310,8 @@ impl<'a> Broadcast<'a> {
         before & gone != 0 && before & READERS & !gone == 0
     }
 
-    /// Looks for the next message of a reader and changes nothing but its place.
+    /// Looks for the next message of a reader and changes nothing but its place, and which holes it has passed
+    /// ([`Subscription::take_freed`]).
     ///
     /// # Errors
     ///
@@ -324,7 +333,7 @@ impl<'a> Broadcast<'a> {
                     self.pass(reader, self.slots.after(position), 1);
                 }
                 Lap::Same if word == lap | HOLE => {
-                    see(slot, word, reader.bit());
+                    reader.has_freed |= see(slot, word, reader.bit()) == Some(0);
                     self.go_to(reader, self.slots.after(position));
                 }
                 Lap::Same | Lap::Before => return Ok(None),
@@ -333,6 +342,22 @@ impl<'a> Broadcast<'a> {
             spin_loop();
         }
         Err(NONSENSE)
+    }
+
+    /// As [`poll`](Self::poll), and says who is in the way when there is no message yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Corrupt`] when the ring's words make no sense.
+    pub fn next(&self, reader: &mut Subscription) -> Result<Next, Corrupt> {
+        if let Some(message) = self.poll(reader)? {
+            return Ok(Next::Ready(message));
+        }
+        let slot = self.slots.at(reader.position).ok_or(NONSENSE)?;
+        let claim = slot.claim.word.load(Acquire);
+        let is_of_lap = claim & LAP_MASK == reader.position & LAP_MASK;
+        let sender = if is_of_lap { worker(claim) } else { None };
+        Ok(sender.map_or(Next::Empty, Next::Pending))
     }
 
     #[inline]
@@ -444,14 +469,12 @@ impl<'a> Broadcast<'a> {
         self.slots.iter().filter_map(|slot| worker(slot.claim.word.load(Acquire)))
     }
 
-    /// Why a slot could not be claimed now, if so.
+    /// Why [`claim`](Self::claim) would find no slot now, if so.
     #[must_use]
-    pub fn in_the_way(&self) -> Option<Refused> {
-        let position = self.tail.position.load(Acquire);
-        let slot = self.slots.at(position)?;
-        let claim = slot.claim.word.load(Acquire);
-        let is_free = claim == (position & LAP_MASK) | FREE;
-        (!is_free || is_unseen(slot)).then(|| Refused::Full(worker(claim)))
+    pub fn in_the_way(&self, is_dropping: bool) -> Option<Refused> {
+        way::in_the_way(&self.slots, self.tail, |slot, _| {
+            if is_dropping || !is_unseen(slot) { Room::Free } else { Room::Full(None) }
+        })
     }
 
     /// Before a last look at the ring ahead of a sleep: sees what was published before the tail was moved to

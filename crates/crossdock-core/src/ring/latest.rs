@@ -34,7 +34,7 @@ use super::slot::{
     Slot, WRITING, Words, len_of, next_lap, worker,
 };
 use super::slots::{Room, Slots};
-use super::{ATTEMPTS_MAX, Claim, Message, NONSENSE, Refused};
+use super::{ATTEMPTS_MAX, Claim, Message, NONSENSE, Refused, way};
 use crate::Corrupt;
 use crate::party::Party;
 use crate::primitive::{AtomicU64, fence, spin_loop};
@@ -98,7 +98,7 @@ impl<'a> Latest<'a> {
             let kept = kept(slot).load(Acquire);
             if kept == 0 {
                 Room::Free
-            } else if position_of(kept, position).wrapping_add(1) == self.number() {
+            } else if self.is_newest_kept(kept, position) {
                 // All slots between are holes of the dead.
                 Room::Taken
             } else if self.tail.position.load(Acquire) == position {
@@ -249,16 +249,19 @@ impl<'a> Latest<'a> {
         self.slots.read(message)
     }
 
-    /// Why a slot could not be claimed now, if so.
+    /// Why [`claim`](Self::claim) would find no slot now, if so.
     #[must_use]
     pub fn in_the_way(&self) -> Option<Refused> {
-        let position = self.tail.position.load(Acquire);
-        let slot = self.slots.at(position)?;
-        let claim = slot.claim.word.load(Acquire);
-        if claim != (position & LAP_MASK) | FREE {
-            return Some(Refused::Full(worker(claim)));
-        }
-        (kept(slot).load(Acquire) != 0).then_some(Refused::Full(None))
+        way::in_the_way(&self.slots, self.tail, |slot, position| match kept(slot).load(Acquire) {
+            0 => Room::Free,
+            kept if self.is_newest_kept(kept, position) => Room::Taken,
+            _ => Room::Full(None),
+        })
+    }
+
+    /// Whether what a kept word is about, in the slot of a position, is the newest message.
+    fn is_newest_kept(&self, kept: u64, position: u64) -> bool {
+        position_of(kept, position).wrapping_add(1) == self.number()
     }
 
     /// Everybody who has begun to send and has not ended.

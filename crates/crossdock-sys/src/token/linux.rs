@@ -13,7 +13,7 @@ use crate::fork::Unshared;
 use rustix::fs::{Mode, OFlags};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 /// One byte of a file, held until this is dropped or the process ends.
 ///
@@ -65,7 +65,16 @@ impl Drop for Token {
 /// The error of the system call. It needs no descriptor and no memory that stays.
 #[doc(alias = "F_OFD_GETLK")]
 pub fn is_held(file: &File, byte: u64) -> io::Result<bool> {
-    let mut range = range(byte, libc::F_WRLCK)?;
+    is_any_held(file, byte, 1)
+}
+
+/// As [`is_held`], of `count` bytes from `first` on at once.
+///
+/// # Errors
+///
+/// As [`is_held`].
+pub fn is_any_held(file: &File, first: u64, count: u64) -> io::Result<bool> {
+    let mut range = range(first, count, libc::F_WRLCK)?;
     // SAFETY: the descriptor is open, and `range` is what this command reads and writes.
     let failed = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_GETLK, &raw mut range) };
     if failed != 0 {
@@ -74,9 +83,19 @@ pub fn is_held(file: &File, byte: u64) -> io::Result<bool> {
     Ok(i32::from(range.l_type) != libc::F_UNLCK)
 }
 
+/// Holds byte `byte` of a file together with all others who share it, until this open file is closed; `false` if a
+/// [`Token`] has it. A forked child has the same open file.
+///
+/// # Errors
+///
+/// The error of the system call: the file is not open for reading, no memory for locks.
+pub fn share(file: &File, byte: u64) -> io::Result<bool> {
+    set(file.as_fd(), byte, libc::F_RDLCK)
+}
+
 /// Locks or unlocks one byte; `false` if somebody else has it.
 fn set(fd: BorrowedFd<'_>, byte: u64, kind: i32) -> io::Result<bool> {
-    let range = range(byte, kind)?;
+    let range = range(byte, 1, kind)?;
     // SAFETY: the descriptor is open, and `range` is what this command reads.
     let failed = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_OFD_SETLK, &raw const range) };
     if failed == 0 {
@@ -89,12 +108,13 @@ fn set(fd: BorrowedFd<'_>, byte: u64, kind: i32) -> io::Result<bool> {
     }
 }
 
-fn range(byte: u64, kind: i32) -> io::Result<libc::flock> {
-    let start = libc::off_t::try_from(byte).map_err(|_| io::ErrorKind::InvalidInput)?;
+fn range(first: u64, count: u64, kind: i32) -> io::Result<libc::flock> {
+    let offset = |bytes| libc::off_t::try_from(bytes).map_err(|_| io::ErrorKind::InvalidInput);
+    let (start, len) = (offset(first)?, offset(count)?);
     // These constants fit: the field has had 16 bits since there were locks.
     let (kind, whence) = (kind as libc::c_short, libc::SEEK_SET as libc::c_short);
     // `l_pid` must be 0 for a lock that belongs to an open file.
-    Ok(libc::flock { l_type: kind, l_whence: whence, l_start: start, l_len: 1, l_pid: 0 })
+    Ok(libc::flock { l_type: kind, l_whence: whence, l_start: start, l_len: len, l_pid: 0 })
 }
 
 #[cfg(test)]
@@ -145,6 +165,30 @@ mod tests {
         assert!(is_held(&file, BYTE + 1).unwrap());
         drop(neighbour);
         assert!(Token::take(&file, BYTE).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_shared_byte_is_seen_until_the_last_who_has_it_closes_and_is_no_token() {
+        let file = file::anonymous("token").unwrap();
+        let open = || File::open(format!("/proc/self/fd/{}", file.as_raw_fd())).unwrap();
+        let (first, second) = (open(), open());
+        assert!(share(&first, BYTE).unwrap() && share(&second, BYTE).unwrap());
+        assert!(Token::take(&file, BYTE).unwrap().is_none());
+        drop(first);
+        assert!(is_held(&file, BYTE).unwrap());
+        drop(second);
+        assert!(!is_held(&file, BYTE).unwrap());
+        let _token = Token::take(&file, BYTE).unwrap().unwrap();
+        assert!(!share(&open(), BYTE).unwrap());
+    }
+
+    #[test]
+    fn one_of_many_bytes_is_found() {
+        let file = file::anonymous("token").unwrap();
+        assert!(!is_any_held(&file, BYTE, 300).unwrap());
+        let _token = Token::take(&file, BYTE + 299).unwrap().unwrap();
+        assert!(is_any_held(&file, BYTE, 300).unwrap());
+        assert!(!is_any_held(&file, BYTE, 299).unwrap());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the arena of this process may take from the system, and how.
 
 use crate::error::{Error, ErrorKind, Result, human};
+use crate::trace;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 static CACHE_BYTES_MAX: AtomicU64 = AtomicU64::new(1 << 30);
@@ -43,6 +44,7 @@ pub(super) fn check(reserved: u64, more: u64, held: impl FnOnce() -> u64) -> Res
     if reserved.checked_add(more).is_some_and(|bytes| bytes <= max) {
         return Ok(());
     }
+    trace::memory_refused(more, reserved, max);
     let text = format!(
         "cannot take {} for arrays: this process may take {} (`arena::set_max_bytes`) and has {}, of \
          which {} are held (drop arrays, receive those that wait in channels, or raise the limit)",

@@ -1,9 +1,11 @@
 //! An arena as this process sees it: its table of chunks and the regions mapped so far.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::huge;
 use crate::named::{Draft, read_header};
 use crate::namespace::Namespace;
 use crate::parties::static_memory;
+use crate::trace;
 use crossdock_core::chunk::{Chunk, Snapshot};
 use crossdock_core::header::{Header, Kind};
 use crossdock_core::layout::{ArenaTable, CHUNKS_MAX, Entry, arena_file_bytes};
@@ -186,9 +188,6 @@ impl ArenaMap {
 
     /// Makes a region of `bytes` bytes, all of whose memory is taken now; only the owner does. It gets
     /// its name last, so that a failure leaves nothing behind.
-    ///
-    /// On a file system that gives huge pages to those who ask, reserving would take small ones, which stay.
-    /// So where they are wanted, the memory is first used through a mapping that asks.
     pub(crate) fn create_region(
         self: &Arc<Self>,
         region: u32,
@@ -197,7 +196,7 @@ impl ArenaMap {
     ) -> Result<Arc<Region>> {
         let failed = |error| Error::os("cannot create a region for arrays", error);
         let file = file::unnamed(&self.namespace.directory, 0o600).map_err(failed)?;
-        let huge = if is_huge { map_of_huge_pages(&file, bytes).ok() } else { None };
+        let huge = if is_huge { huge::map(&file, bytes).ok() } else { None };
         file::reserve(&file, 0, bytes)
             .map_err(|error| self.namespace.no_space("an array", bytes, error))?;
         let map = match huge {
@@ -205,6 +204,7 @@ impl ArenaMap {
             None => Mapping::new(&file, bytes as usize, Access::ReadWrite).map_err(failed)?,
         };
         link_anew(&self.namespace, &file, &region_name(self.id, region)).map_err(failed)?;
+        trace::region_created(self.id.party.index(), region, bytes, is_huge);
         let created = Region::new(self, region, bytes);
         Ok(Arc::new(Region { read_write: OnceLock::from(map), ..created }))
     }
@@ -219,6 +219,7 @@ impl ArenaMap {
         }
         let _ = self.namespace.directory.unlink(&name);
         self.table.control.retire();
+        trace::region_dropped(self.id.party.index(), region);
     }
 
     /// Removes the files of an arena that has no owner and no holders.
@@ -238,16 +239,6 @@ impl ArenaMap {
             }
         }
     }
-}
-
-/// A mapping that has asked for huge pages and used all the memory that it could get. What it did not get is
-/// for the caller to reserve.
-fn map_of_huge_pages(file: &File, bytes: u64) -> io::Result<Mapping> {
-    file.set_len(bytes)?;
-    let map = Mapping::new(file, bytes as usize, Access::ReadWrite)?;
-    map.advise_huge()?;
-    map.prefault(0..map.len())?;
-    Ok(map)
 }
 
 /// Gives a file a name that only this process can want. If it is taken, then by the leftover of an
@@ -288,6 +279,7 @@ impl Region {
         }
         let region = Self::new(map, number, len);
         region.map(&file, Access::ReadOnly)?;
+        trace::region_mapped(map.id.party.index(), number, len);
         Ok(region)
     }
 

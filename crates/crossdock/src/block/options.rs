@@ -2,12 +2,14 @@
 
 use super::{Backing, DATA_OFFSET, SharedBlock, wrong_kind};
 use crate::error::{Error, ErrorKind, Result, human};
+use crate::huge;
 use crate::named::{Draft, Named, Share};
 use crate::namespace::{Namespace, check_name};
 use crossdock_core::header::{HEADER_BYTES, Header, Kind, PERSISTENT, RESERVE_MAX};
 use crossdock_sys::map::{Access, Mapping};
 use crossdock_sys::{file, fork};
 use std::fs::File;
+use std::io;
 use std::sync::atomic::AtomicU64;
 
 /// Address space kept free for a block to grow into, unless the maker says otherwise.
@@ -72,7 +74,8 @@ impl BlockOptions {
         self
     }
 
-    /// Huge pages are asked for. Whether they were given, [`SharedBlock::stats`] says.
+    /// Huge pages are asked for, and a new block takes its memory in them where the file system gives them; what it
+    /// [grows](SharedBlock::grow) by later comes in small pages. Whether they were given, [`SharedBlock::stats`] says.
     #[doc(alias = "MADV_HUGEPAGE")]
     pub fn huge_pages(mut self, is_huge: bool) -> Self {
         self.is_huge = is_huge;
@@ -129,7 +132,10 @@ impl BlockOptions {
         }
         let what = format!("block {name:?}");
         let named = crate::namespace::retry(|namespace| {
-            let draft = Draft::new(namespace, &what, self.header(len)?, self.mode)?;
+            let header = self.header(len)?;
+            let draft = Draft::with_memory(namespace, &what, header, self.mode, |file, bytes| {
+                self.reserve_memory(file, bytes)
+            })?;
             Named::publish(namespace, None, draft, name)
         })?;
         self.map_named(named)
@@ -181,7 +187,7 @@ impl BlockOptions {
         let header = self.header(len)?;
         let file = file::anonymous("crossdock")
             .map_err(|error| Error::os("cannot create an anonymous block", error))?;
-        file::reserve(&file, 0, DATA_OFFSET + header.len)
+        self.reserve_memory(&file, DATA_OFFSET + header.len)
             .map_err(|error| Error::os("no memory for an anonymous block", error))?;
         let draft = Draft { file, header };
         draft.write_header()?;
@@ -192,6 +198,11 @@ impl BlockOptions {
             data_offset: DATA_OFFSET as usize,
             known_len: AtomicU64::new(len),
         })
+    }
+
+    /// Takes the memory of a new file.
+    fn reserve_memory(self, file: &File, bytes: u64) -> io::Result<()> {
+        if self.is_huge { huge::reserve(file, bytes) } else { file::reserve(file, 0, bytes) }
     }
 
     fn map_named(self, named: Named) -> Result<SharedBlock> {
@@ -241,7 +252,7 @@ impl BlockOptions {
 
     fn create_posix(self, name: &str, len: usize) -> Result<SharedBlock> {
         let file = file::create_posix(name, self.mode).map_err(|error| match error.kind() {
-            std::io::ErrorKind::AlreadyExists => {
+            io::ErrorKind::AlreadyExists => {
                 let text = format!("cannot create {name:?}: the name is in use");
                 Error::new(ErrorKind::AlreadyExists, text).named(name)
             }
@@ -260,7 +271,7 @@ impl BlockOptions {
             let text = "a plain POSIX block cannot be empty";
             return Err(Error::new(ErrorKind::InvalidArgument, text).named(name));
         }
-        file::reserve(&file, 0, len as u64)
+        self.reserve_memory(&file, len as u64)
             .map_err(|error| Error::os(format_args!("cannot create block {name:?}"), error))?;
         self.wrap_posix(file, name, len, true)
     }

@@ -29,11 +29,11 @@ use super::error::{
 use super::message::{MessageType, SharedMessage};
 use super::options::ChannelOptions;
 use super::parcel::{Inbox, Parcel};
-use super::{open_within, sending, without_end};
-use crate::error::{Error, ErrorKind, Result};
+use super::{open_within, receiving, sending, without_end};
+use crate::error::{ErrorKind, Result};
 use crossdock_core::layout::{Carrier, Counter};
-use crossdock_core::ring::Refused;
-use crossdock_core::ring::broadcast::{Broadcast, READERS_MAX, Subscription, Taken};
+use crossdock_core::ring::broadcast::{Broadcast, Subscription, Taken};
+use crossdock_core::ring::{Next, Refused};
 use crossdock_core::settings::{Mode, WhenFull};
 use crossdock_sys::clock::Deadline;
 use parking_lot::Mutex;
@@ -51,11 +51,16 @@ pub struct Sender<M: SharedMessage> {
 /// The receiving end of a broadcast: it has a place of its own among the messages.
 pub struct Receiver<M: SharedMessage> {
     pub(super) core: Arc<Core>,
-    place: Mutex<Subscription>,
+    pub(super) place: Arc<Place>,
     messages: PhantomData<fn() -> M>,
 }
 
-fan_out_ends!(Mode::Broadcast, create_broadcast_sender, create_broadcast_receiver);
+fan_out_ends!(
+    Mode::Broadcast,
+    "the next message",
+    create_broadcast_sender,
+    create_broadcast_receiver
+);
 
 impl Core {
     fn broadcast(&self) -> Result<&Broadcast<'static>> {
@@ -91,27 +96,48 @@ impl Core {
         Ok(())
     }
 
+    /// Wakes a sender if a reader who looked for messages has made room.
+    #[inline]
+    fn note_freed(&self, place: &mut Subscription) {
+        if place.take_freed() {
+            self.map.table.control.not_full.notify_all();
+        }
+    }
+
+    /// Whether a receive would have an answer now: the mirror of [`receive_broadcast`](Self::receive_broadcast).
+    fn has_broadcast(&self, place: &mut Subscription) -> bool {
+        let next = self.broadcast().map(|ring| ring.next(place));
+        self.note_freed(place);
+        match next {
+            Ok(Ok(Next::Ready(_)) | Err(_)) | Err(_) => true,
+            Ok(Ok(Next::Pending(_))) => false,
+            Ok(Ok(Next::Empty)) => self.members(End::Sender).have_left(),
+        }
+    }
+
     fn receive_broadcast(
         &self,
         place: &mut Subscription,
         inbox: &mut Inbox,
     ) -> Result<(), NotReceived> {
-        self.check_ours().map_err(NotReceived::Failed)?;
         let ring = self.broadcast().map_err(NotReceived::Failed)?;
         let failed = |error| Err(NotReceived::Failed(error));
-        let mut has_looked_again = false;
         loop {
-            let message = match ring.poll(place) {
+            let polled = ring.poll(place);
+            self.note_freed(place);
+            let message = match polled {
                 Ok(Some(message)) => message,
                 Ok(None) if !self.members(End::Sender).have_left() => {
                     return Err(NotReceived::Empty);
                 }
-                Ok(None) if has_looked_again => return Err(NotReceived::Disconnected),
-                Ok(None) => {
+                Ok(None) => match ring.next(place) {
                     // The last sender may have sent just before it left.
-                    has_looked_again = true;
-                    continue;
-                }
+                    Ok(Next::Ready(_)) => continue,
+                    Ok(Next::Empty) => return Err(NotReceived::Disconnected),
+                    // There may be a message behind somebody who is not done, and may be dead.
+                    Ok(Next::Pending(_)) => return Err(NotReceived::Empty),
+                    Err(why) => return failed(self.corrupt(why)),
+                },
                 Err(why) => return failed(self.corrupt(why)),
             };
             let words = ring.read(&message);
@@ -143,29 +169,32 @@ impl Core {
     }
 }
 
+/// Where a receiver is among the messages, also for those who wait on its behalf; `None` when it has gone.
+#[derive(Debug)]
+pub(super) struct Place(Mutex<Option<Subscription>>);
+
+impl Place {
+    /// Calls `look` with the place, unless that has gone or is another process's, in which the lock may be held
+    /// for ever: a forked child has no thread that would release it.
+    fn with<R>(&self, core: &Core, look: impl FnOnce(&mut Subscription) -> R) -> Result<Option<R>> {
+        core.check_ours()?;
+        Ok(self.0.lock().as_mut().map(look))
+    }
+
+    /// Whether a receive would have an answer now.
+    pub(super) fn is_ready(&self, core: &Core) -> bool {
+        let is_ready = self.with(core, |place| core.has_broadcast(place));
+        // An error is an answer as well.
+        is_ready.map_or(true, |is_ready| is_ready.unwrap_or(true))
+    }
+}
+
 impl<M: SharedMessage> Receiver<M> {
     pub(super) fn new(core: Arc<Core>) -> Result<Self> {
         let ring = core.broadcast()?;
-        // First a member, so that others find it if it dies.
-        core.join(End::Receiver);
-        let Some(place) = ring.subscribe(core.member.me.party) else {
-            core.leave(End::Receiver);
-            let text = format!(
-                "all {READERS_MAX} places for receivers of broadcast {:?} are taken",
-                core.name()
-            );
-            return Err(Error::new(ErrorKind::TooManyPeers, text).named(core.name()));
-        };
-        Ok(Self { core, place: Mutex::new(place), messages: PhantomData })
-    }
-
-    /// Opens a broadcast that somebody has made, with the same message type.
-    ///
-    /// # Errors
-    ///
-    /// As [`Sender::open`], and `TooManyPeers` when it has 60 receivers already.
-    pub fn open(name: &str) -> Result<Self> {
-        Core::open(name, Mode::Broadcast, &MessageType::of::<M>()).and_then(Self::new)
+        let place = receiving::join(&core, || ring.subscribe(core.member.me.party))?;
+        let place = Arc::new(Place(Mutex::new(Some(place))));
+        Ok(Self { core, place, messages: PhantomData })
     }
 
     /// Another receiver, which gets what is sent from now on.
@@ -177,77 +206,23 @@ impl<M: SharedMessage> Receiver<M> {
         Self::new(Arc::clone(&self.core))
     }
 
-    /// Receives the next message; waits while there is none.
-    ///
-    /// # Errors
-    ///
-    /// [`RecvError::Disconnected`] when there is none and every sender has gone or died.
-    pub fn recv(&self) -> Result<M, RecvError> {
-        self.recv_until(None).map_err(without_end)
-    }
-
-    /// Receives the next message if there is one.
-    ///
-    /// # Errors
-    ///
-    /// [`TryRecvError`].
-    pub fn try_recv(&self) -> Result<M, TryRecvError> {
-        let mut inbox = Inbox::default();
-        match self.core.receive_broadcast(&mut self.place.lock(), &mut inbox) {
-            Ok(()) => self.unpack(&mut inbox).map_err(TryRecvError::Failed),
-            Err(NotReceived::Empty) => {
-                self.core.note_fruitless_poll();
-                Err(TryRecvError::Empty)
-            }
-            Err(NotReceived::Disconnected) => Err(TryRecvError::Disconnected),
-            Err(NotReceived::Failed(error)) => Err(TryRecvError::Failed(error)),
-        }
-    }
-
-    /// Receives the next message; waits at most `timeout` while there is none.
-    ///
-    /// # Errors
-    ///
-    /// [`RecvTimeoutError`].
-    pub fn recv_timeout(&self, timeout: Duration) -> Result<M, RecvTimeoutError> {
-        self.recv_until(Some(Deadline::after(timeout)))
-    }
-
-    fn recv_until(&self, deadline: Option<Deadline>) -> Result<M, RecvTimeoutError> {
-        let mut inbox = Inbox::default();
-        let receive =
-            |inbox: &mut Inbox| self.core.receive_broadcast(&mut self.place.lock(), inbox);
-        let attempt = || match receive(&mut inbox) {
-            Err(NotReceived::Empty) => None,
-            other => Some(other),
-        };
-        match self.core.wait_for(End::Receiver, deadline, attempt) {
-            Some(Ok(())) => self.unpack(&mut inbox).map_err(RecvTimeoutError::Failed),
-            Some(Err(NotReceived::Disconnected)) => Err(RecvTimeoutError::Disconnected),
-            Some(Err(NotReceived::Failed(error))) => Err(RecvTimeoutError::Failed(error)),
-            Some(Err(NotReceived::Empty)) | None => Err(RecvTimeoutError::Timeout),
-        }
-    }
-
-    pub(super) fn has_message(&self) -> bool {
-        self.core
-            .broadcast()
-            .is_ok_and(|ring| !matches!(ring.poll(&mut self.place.lock()), Ok(None)))
-    }
-
-    fn unpack(&self, inbox: &mut Inbox) -> Result<M> {
-        M::unpack(inbox).map_err(|error| self.core.within(error))
+    fn receive(&self, inbox: &mut Inbox) -> Result<(), NotReceived> {
+        let receive = |place: &mut Subscription| self.core.receive_broadcast(place, inbox);
+        let received = self.place.with(&self.core, receive).map_err(NotReceived::Failed)?;
+        received.unwrap_or(Err(NotReceived::Disconnected))
     }
 
     /// Messages that were dropped before this receiver could get them, since it was last asked.
     pub fn take_missed(&self) -> u64 {
-        self.place.lock().take_lost()
+        let missed = self.place.with(&self.core, Subscription::take_lost);
+        missed.ok().flatten().unwrap_or_default()
     }
 
     /// Messages that this receiver has yet to get, at about this moment.
     #[must_use]
     pub fn lag(&self) -> usize {
-        self.core.broadcast().map_or(0, |ring| ring.lag(&self.place.lock()))
+        let lag = |ring: &Broadcast<'_>| self.place.with(&self.core, |place| ring.lag(place));
+        self.core.broadcast().and_then(lag).ok().flatten().unwrap_or_default()
     }
 }
 
@@ -255,8 +230,9 @@ impl<M: SharedMessage> Drop for Receiver<M> {
     fn drop(&mut self) {
         if self.core.check_ours().is_ok()
             && let Ok(ring) = self.core.broadcast()
+            && let Some(place) = self.place.0.lock().take()
         {
-            ring.unsubscribe(self.place.get_mut(), &mut |_| {});
+            ring.unsubscribe(&place, &mut |_| {});
             self.core.signal(End::Sender).notify_all();
         }
         self.core.leave(End::Receiver);

@@ -8,7 +8,7 @@
 //! step leaves a slot that says what it was about to do. The three kinds of channels do this in files of
 //! their own; what they share is here.
 
-use super::map::ChannelMap;
+use super::map::{ChannelMap, TEXT_OFFSET, kind_name, new_header};
 use super::message::MessageType;
 use super::parcel::{Inbox, Parcel, Received};
 use super::recent::Recent;
@@ -18,10 +18,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::member::Member;
 use crate::named::{Draft, Named, Share, read_text};
 use crate::namespace::{check_name, retry};
+use crate::trace;
 use crossdock_core::element::DType;
-use crossdock_core::header::{HEADER_BYTES, Header, Kind};
-use crossdock_core::layout::{Carrier, Members, channel_bytes};
-use crossdock_core::memory::ALIGNMENT;
+use crossdock_core::layout::{Carrier, Members};
 use crossdock_core::ring::CAPACITY_MAX;
 use crossdock_core::settings::{Mode, Settings, WhenFull};
 use crossdock_core::signal::Signal;
@@ -35,9 +34,8 @@ use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::{Arc, Weak};
 
-const TEXT_OFFSET: u64 = HEADER_BYTES as u64;
 /// The two ends of a channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum End {
     Sender,
     Receiver,
@@ -92,7 +90,7 @@ impl Core {
         }
         let member = Member::current()?;
         let what = format!("channel {name:?}");
-        let header = header(capacity, message.settings(settings), message);
+        let header = new_header(capacity, message.settings(settings), message);
         retry(|_| {
             let namespace = &member.namespace;
             let mut draft = Draft::new(namespace, &what, header.clone(), 0o600)?;
@@ -109,7 +107,9 @@ impl Core {
                 member.drop_channel_party(&lock, party);
             }
             drop(lock);
-            Self::new(member, published?, message, settings.mode)
+            let core = Self::new(member, published?, message, settings.mode)?;
+            trace::channel_created(name, kind_name(settings.mode), capacity);
+            Ok(core)
         })
     }
 
@@ -127,7 +127,9 @@ impl Core {
         }
         drop(channels);
         let named = Named::open(&member.namespace, None, name, Share::Write)?;
-        Self::new(member, named, message, mode)
+        let core = Self::new(member, named, message, mode)?;
+        trace::channel_opened(name, kind_name(mode));
+        Ok(core)
     }
 
     fn new(
@@ -245,6 +247,8 @@ impl Core {
             // The other side may be waiting to know that it is not alone.
             self.signal(End::Sender).notify_all();
             self.signal(End::Receiver).notify_all();
+            drop(handles);
+            trace::channel_joined(self.name(), end);
         }
     }
 
@@ -252,14 +256,20 @@ impl Core {
     pub(crate) fn leave(&self, end: End) {
         let mut handles = self.handles.lock();
         handles[end as usize] -= 1;
-        if handles[end as usize] == 0 && self.named.is_ours() && self.member.is_ours() {
+        let has_left = handles[end as usize] == 0 && self.named.is_ours() && self.member.is_ours();
+        if has_left {
             self.members(end).leave(self.member.me.party);
             self.signal(End::Sender).notify_all();
             self.signal(End::Receiver).notify_all();
         }
         #[cfg(feature = "async")]
-        if *handles == [0; 2] {
-            drop(handles);
+        let is_idle = *handles == [0; 2];
+        drop(handles);
+        if has_left {
+            trace::channel_left(self.name(), end);
+        }
+        #[cfg(feature = "async")]
+        if is_idle {
             super::asynchronous::let_go(self);
         }
     }
@@ -276,7 +286,9 @@ impl Core {
     }
 
     pub(super) fn corrupt(&self, why: crossdock_core::Corrupt) -> Error {
-        Error::corrupt(format_args!("channel {:?}", self.name()), why).named(self.name())
+        let error = Error::corrupt(format_args!("channel {:?}", self.name()), why);
+        trace::message_refused(self.name(), &error);
+        error.named(self.name())
     }
 
     /// Sends a message if there is room, or makes room if the channel is made so. On success the holds behind
@@ -367,6 +379,7 @@ impl Core {
     /// An error about a message, saying in which channel it was met.
     #[cold]
     pub(super) fn within(&self, error: Error) -> Error {
+        trace::message_refused(self.name(), &error);
         error.within(format_args!("channel {:?}", self.name())).named(self.name())
     }
 
@@ -376,7 +389,9 @@ impl Core {
             return Ok(received);
         }
         let text = format!("a message in channel {:?} leads to reused memory", self.name());
-        Err(Error::new(ErrorKind::Stale, text).named(self.name()))
+        let error = Error::new(ErrorKind::Stale, text).named(self.name());
+        trace::message_refused(self.name(), &error);
+        Err(error)
     }
 
     /// The region of a ticket, mapped and long enough for it.
@@ -410,27 +425,5 @@ impl Core {
         let first = region.mapping(access)?.as_ptr().wrapping_add(ticket.offset_bytes as usize);
         prefetch_read(first);
         Ok(region)
-    }
-}
-
-/// The header of a new channel.
-fn header(capacity: usize, settings: Settings, message: &MessageType) -> Header {
-    let text_bytes = message.file_text().len() as u64;
-    let data_offset = (TEXT_OFFSET + text_bytes).next_multiple_of(ALIGNMENT as u64);
-    let mut header = Header::new(Kind::Channel, channel_bytes(capacity, &settings), data_offset);
-    header.capacity = capacity as u64;
-    header.settings = settings;
-    header.dtype = message.dtype;
-    header.is_unique = message.is_unique;
-    header.type_hash = message.hash();
-    header.text_bytes = text_bytes;
-    header
-}
-
-fn kind_name(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Queue => "a queue (crossdock::channel)",
-        Mode::Broadcast => "a broadcast (crossdock::channel::broadcast)",
-        Mode::Latest => "a latest-value cell (crossdock::channel::latest)",
     }
 }

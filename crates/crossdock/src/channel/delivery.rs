@@ -1,6 +1,7 @@
 //! A message that its receiver has to acknowledge.
 
 use super::core::Core;
+use super::error::AcknowledgeError;
 use super::message::Message;
 use super::parcel::Inbox;
 use super::queue::Unsettled;
@@ -33,15 +34,26 @@ impl<M: Message> Delivery<M> {
 
     /// Says that the message has been dealt with: nobody else will get it. Returns it.
     ///
+    /// # Errors
+    ///
+    /// [`AcknowledgeError`] gives the message back: somebody else gets it as well, so what has been done with it here is
+    /// done twice unless it is undone.
+    ///
     /// # Panics
     ///
     /// Never: a delivery has its message until it is settled, and this ends the delivery.
-    pub fn acknowledge(mut self) -> M {
+    pub fn acknowledge(mut self) -> Result<M, AcknowledgeError<M>> {
         let Some((message, unsettled)) = self.message.take() else {
             unreachable!("a delivery is settled once")
         };
-        self.core.settle(unsettled, true);
-        message
+        if let Err(error) = self.core.check_ours() {
+            return Err(AcknowledgeError::Failed(message, error));
+        }
+        if self.core.settle(unsettled, true) {
+            Ok(message)
+        } else {
+            Err(AcknowledgeError::Lost(message))
+        }
     }
 
     /// Gives the message back at once, for another receiver; the same as dropping the delivery.

@@ -2,7 +2,7 @@
 
 /// The constructors, verbs and traits that `Sender` and `Receiver` of both kinds share.
 macro_rules! fan_out_ends {
-    ($mode:expr, $create_sender:ident, $create_receiver:ident) => {
+    ($mode:expr, $what:literal, $create_sender:ident, $create_receiver:ident) => {
         impl<M: SharedMessage> Sender<M> {
             pub(super) fn new(core: Arc<Core>) -> Self {
                 core.join(End::Sender);
@@ -78,6 +78,15 @@ macro_rules! fan_out_ends {
                 ChannelOptions::new(capacity).$create_receiver(name)
             }
 
+            /// Opens a channel that somebody has made, with the same message type.
+            ///
+            /// # Errors
+            ///
+            /// As [`Sender::open`], and `TooManyPeers` when it has 60 receivers already.
+            pub fn open(name: &str) -> Result<Self> {
+                Core::open(name, $mode, &MessageType::of::<M>()).and_then(Self::new)
+            }
+
             /// As [`open`](Self::open), but waits for somebody to make the channel.
             ///
             /// # Errors
@@ -85,6 +94,35 @@ macro_rules! fan_out_ends {
             /// `TimedOut`, and as [`open`](Self::open).
             pub fn open_timeout(name: &str, timeout: Duration) -> Result<Self> {
                 open_within(name, timeout, || Self::open(name))
+            }
+
+            #[doc = concat!("Receives ", $what, "; waits until there is one.")]
+            ///
+            /// # Errors
+            ///
+            /// [`RecvError::Disconnected`] when there is none and every sender has gone or died.
+            pub fn recv(&self) -> Result<M, RecvError> {
+                receiving::recv_until(&self.core, None, |inbox| self.receive(inbox))
+                    .map_err(without_end)
+            }
+
+            #[doc = concat!("Receives ", $what, ", if there is one.")]
+            ///
+            /// # Errors
+            ///
+            /// [`TryRecvError`].
+            pub fn try_recv(&self) -> Result<M, TryRecvError> {
+                receiving::try_recv(&self.core, |inbox| self.receive(inbox))
+            }
+
+            #[doc = concat!("Receives ", $what, "; waits at most `timeout` until there is one.")]
+            ///
+            /// # Errors
+            ///
+            /// [`RecvTimeoutError`].
+            pub fn recv_timeout(&self, timeout: Duration) -> Result<M, RecvTimeoutError> {
+                let deadline = Some(Deadline::after(timeout));
+                receiving::recv_until(&self.core, deadline, |inbox| self.receive(inbox))
             }
         }
 

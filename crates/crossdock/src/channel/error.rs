@@ -40,6 +40,16 @@ pub enum SendTimeoutError<M> {
     Failed(M, Error),
 }
 
+/// The message could not be acknowledged.
+#[derive(PartialEq)]
+#[non_exhaustive]
+pub enum AcknowledgeError<M> {
+    /// It is this receiver's no more: its process has been taken for dead, and another receiver gets the message.
+    Lost(M),
+    /// Something else is wrong with the channel.
+    Failed(M, Error),
+}
+
 /// No message came.
 #[derive(Debug, PartialEq)]
 #[non_exhaustive]
@@ -84,13 +94,14 @@ const FULL: &str = "sending on a full channel";
 const NO_RECEIVERS: &str = "sending on a channel whose receivers have all gone";
 const EMPTY: &str = "receiving on an empty channel";
 const NO_SENDERS: &str = "receiving on an empty channel whose senders have all gone";
+const LOST: &str = "acknowledging a message that another receiver gets";
 const SEND_TIMEOUT: &str = "timed out sending on a full channel";
 const RECV_TIMEOUT: &str = "timed out receiving on an empty channel";
 
 macro_rules! send_error {
     ($name:ident { $($variant:ident => $kind:ident, $text:expr;)* }) => {
         impl<M> $name<M> {
-            /// The message that was not sent.
+            /// The message.
             pub fn into_inner(self) -> M {
                 match self {
                     $(Self::$variant(message) => message,)*
@@ -143,6 +154,8 @@ send_error!(SendTimeoutError {
     Timeout => TimedOut, SEND_TIMEOUT;
     Disconnected => Disconnected, NO_RECEIVERS;
 });
+
+send_error!(AcknowledgeError { Lost => Stale, LOST; });
 
 macro_rules! recv_error {
     ($name:ident { $($variant:ident => $kind:ident, $text:expr;)* }) => {

@@ -30,11 +30,10 @@ use super::error::{
 use super::message::{MessageType, SharedMessage};
 use super::options::ChannelOptions;
 use super::parcel::{Inbox, Parcel};
-use super::{open_within, sending, without_end};
-use crate::error::{Error, ErrorKind, Result};
+use super::{open_within, receiving, sending, without_end};
+use crate::error::Result;
 use crossdock_core::layout::Carrier;
 use crossdock_core::ring::Refused;
-use crossdock_core::ring::broadcast::READERS_MAX;
 use crossdock_core::ring::latest::Latest;
 use crossdock_core::settings::Mode;
 use crossdock_sys::clock::Deadline;
@@ -54,14 +53,18 @@ pub struct Sender<M: SharedMessage> {
 /// The receiving end of a latest-value cell.
 pub struct Receiver<M: SharedMessage> {
     pub(super) core: Arc<Core>,
-    /// Its row among the readers. The lock: one pin at a time.
+    /// Its row among the readers. The lock: one pin at a time, and each message to one thread.
     row: Mutex<usize>,
-    /// The number of the message that was received last.
-    seen: AtomicU64,
+    pub(super) place: Arc<Place>,
     messages: PhantomData<fn() -> M>,
 }
 
-fan_out_ends!(Mode::Latest, create_latest_sender, create_latest_receiver);
+fan_out_ends!(
+    Mode::Latest,
+    "the newest message if it is newer than the last one received",
+    create_latest_sender,
+    create_latest_receiver
+);
 
 impl Core {
     fn latest(&self) -> Result<&Latest<'static>> {
@@ -95,7 +98,6 @@ impl Core {
 
     /// Receives the newest message unless its number is `seen`. Returns its number.
     fn receive_newest(&self, row: usize, seen: u64, inbox: &mut Inbox) -> Result<u64, NotReceived> {
-        self.check_ours().map_err(NotReceived::Failed)?;
         let ring = self.latest().map_err(NotReceived::Failed)?;
         loop {
             let number = ring.number();
@@ -121,21 +123,23 @@ impl Core {
     }
 }
 
+/// The number of the message that a receiver got last, also for those who wait on its behalf.
+#[derive(Debug, Default)]
+pub(super) struct Place(AtomicU64);
+
+impl Place {
+    /// Whether a receive would have an answer now.
+    pub(super) fn is_ready(&self, core: &Core) -> bool {
+        let has_newer = |ring: &Latest<'_>| ring.number() != self.0.load(Ordering::Relaxed);
+        core.is_over(End::Receiver) || core.latest().map_or(true, has_newer)
+    }
+}
+
 impl<M: SharedMessage> Receiver<M> {
     pub(super) fn new(core: Arc<Core>) -> Result<Self> {
         let ring = core.latest()?;
-        // First a member, so that others find it if it dies.
-        core.join(End::Receiver);
-        let Some(row) = ring.subscribe(core.member.me.party) else {
-            core.leave(End::Receiver);
-            let text = format!(
-                "all {READERS_MAX} places for receivers of latest-value cell {:?} are taken",
-                core.name()
-            );
-            return Err(Error::new(ErrorKind::TooManyPeers, text).named(core.name()));
-        };
-        let (row, seen) = (Mutex::new(row), AtomicU64::new(0));
-        Ok(Self { core, row, seen, messages: PhantomData })
+        let row = receiving::join(&core, || ring.subscribe(core.member.me.party))?;
+        Ok(Self { core, row: Mutex::new(row), place: Arc::default(), messages: PhantomData })
     }
 
     /// Another receiver, which has seen what this one has.
@@ -145,17 +149,8 @@ impl<M: SharedMessage> Receiver<M> {
     /// `TooManyPeers` when there are 60 already.
     pub fn resubscribe(&self) -> Result<Self> {
         let receiver = Self::new(Arc::clone(&self.core))?;
-        receiver.seen.store(self.seen.load(Ordering::Relaxed), Ordering::Relaxed);
+        receiver.place.0.store(self.place.0.load(Ordering::Relaxed), Ordering::Relaxed);
         Ok(receiver)
-    }
-
-    /// Opens a cell that somebody has made, with the same message type.
-    ///
-    /// # Errors
-    ///
-    /// As [`Sender::open`], and `TooManyPeers` when it has 60 receivers already.
-    pub fn open(name: &str) -> Result<Self> {
-        Core::open(name, Mode::Latest, &MessageType::of::<M>()).and_then(Self::new)
     }
 
     /// The newest message, whether this receiver had it before or not; `None` if none was sent yet.
@@ -164,87 +159,30 @@ impl<M: SharedMessage> Receiver<M> {
     ///
     /// `Forked`, `Corrupt`, `Stale`.
     pub fn get(&self) -> Result<Option<M>> {
-        let mut inbox = Inbox::default();
-        match self.core.receive_newest(*self.row.lock(), 0, &mut inbox) {
-            Ok(number) => {
-                self.seen.store(number, Ordering::Relaxed);
-                self.unpack(&mut inbox).map(Some)
-            }
-            Err(NotReceived::Empty | NotReceived::Disconnected) => Ok(None),
-            Err(NotReceived::Failed(error)) => Err(error),
+        match receiving::try_recv(&self.core, |inbox| self.receive_unless(|_| 0, inbox)) {
+            Ok(message) => Ok(Some(message)),
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => Ok(None),
+            Err(TryRecvError::Failed(error)) => Err(error),
         }
     }
 
-    /// Receives the newest message if it is newer than the last one received; waits until it is.
-    ///
-    /// # Errors
-    ///
-    /// [`RecvError::Disconnected`] when it is not and every sender has gone or died.
-    pub fn recv(&self) -> Result<M, RecvError> {
-        self.recv_until(None).map_err(without_end)
+    fn receive(&self, inbox: &mut Inbox) -> Result<(), NotReceived> {
+        self.receive_unless(|seen| seen, inbox)
     }
 
-    /// Receives the newest message if it is newer than the last one received.
-    ///
-    /// # Errors
-    ///
-    /// [`TryRecvError`].
-    pub fn try_recv(&self) -> Result<M, TryRecvError> {
-        let mut inbox = Inbox::default();
-        match self.core.receive_newest(
-            *self.row.lock(),
-            self.seen.load(Ordering::Relaxed),
-            &mut inbox,
-        ) {
-            Ok(number) => {
-                self.seen.store(number, Ordering::Relaxed);
-                self.unpack(&mut inbox).map_err(TryRecvError::Failed)
-            }
-            Err(NotReceived::Empty) => {
-                self.core.note_fruitless_poll();
-                Err(TryRecvError::Empty)
-            }
-            Err(NotReceived::Disconnected) => Err(TryRecvError::Disconnected),
-            Err(NotReceived::Failed(error)) => Err(TryRecvError::Failed(error)),
-        }
-    }
-
-    /// As [`recv`](Self::recv), but waits at most `timeout`.
-    ///
-    /// # Errors
-    ///
-    /// [`RecvTimeoutError`].
-    pub fn recv_timeout(&self, timeout: Duration) -> Result<M, RecvTimeoutError> {
-        self.recv_until(Some(Deadline::after(timeout)))
-    }
-
-    fn recv_until(&self, deadline: Option<Deadline>) -> Result<M, RecvTimeoutError> {
-        let mut inbox = Inbox::default();
-        let attempt = || match self.core.receive_newest(
-            *self.row.lock(),
-            self.seen.load(Ordering::Relaxed),
-            &mut inbox,
-        ) {
-            Err(NotReceived::Empty) => None,
-            other => Some(other),
-        };
-        match self.core.wait_for(End::Receiver, deadline, attempt) {
-            Some(Ok(number)) => {
-                self.seen.store(number, Ordering::Relaxed);
-                self.unpack(&mut inbox).map_err(RecvTimeoutError::Failed)
-            }
-            Some(Err(NotReceived::Disconnected)) => Err(RecvTimeoutError::Disconnected),
-            Some(Err(NotReceived::Failed(error))) => Err(RecvTimeoutError::Failed(error)),
-            Some(Err(NotReceived::Empty)) | None => Err(RecvTimeoutError::Timeout),
-        }
-    }
-
-    pub(super) fn has_newer(&self) -> bool {
-        self.core.latest().is_ok_and(|ring| ring.number() != self.seen.load(Ordering::Relaxed))
-    }
-
-    fn unpack(&self, inbox: &mut Inbox) -> Result<M> {
-        M::unpack(inbox).map_err(|error| self.core.within(error))
+    /// Receives the newest message, unless its number is what `seen` makes of the last one's.
+    fn receive_unless(
+        &self,
+        seen: impl FnOnce(u64) -> u64,
+        inbox: &mut Inbox,
+    ) -> Result<(), NotReceived> {
+        self.core.check_ours().map_err(NotReceived::Failed)?;
+        // Until the number has been stored: another thread must not get the same message.
+        let row = self.row.lock();
+        let seen = seen(self.place.0.load(Ordering::Relaxed));
+        let number = self.core.receive_newest(*row, seen, inbox)?;
+        self.place.0.store(number, Ordering::Relaxed);
+        Ok(())
     }
 }
 

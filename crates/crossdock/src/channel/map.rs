@@ -1,17 +1,23 @@
 //! A channel's file, mapped.
 
+use super::message::MessageType;
 use super::parcel::tickets;
 use crate::error::{Error, Result};
 use crate::named::read_header;
 use crate::namespace::Namespace;
 use crate::parties::static_memory;
-use crossdock_core::header::{Header, Kind};
-use crossdock_core::layout::ChannelTable;
+use crossdock_core::header::{HEADER_BYTES, Header, Kind};
+use crossdock_core::layout::{ChannelTable, channel_bytes};
+use crossdock_core::memory::ALIGNMENT;
 use crossdock_core::party::PartyId;
+use crossdock_core::settings::{Mode, Settings};
 use crossdock_core::ticket::Ticket;
 use crossdock_sys::file;
 use crossdock_sys::map::{Access, Mapping};
 use std::fs::File;
+
+/// Where a channel says in words what it carries.
+pub(super) const TEXT_OFFSET: u64 = HEADER_BYTES as u64;
 
 /// A mapped channel.
 ///
@@ -62,5 +68,28 @@ impl ChannelMap {
     /// The channel's own party.
     pub(crate) fn party(&self) -> PartyId {
         self.party
+    }
+}
+
+/// The header of a new channel.
+pub(super) fn new_header(capacity: usize, settings: Settings, message: &MessageType) -> Header {
+    let text_bytes = message.file_text().len() as u64;
+    let data_offset = (TEXT_OFFSET + text_bytes).next_multiple_of(ALIGNMENT as u64);
+    let mut header = Header::new(Kind::Channel, channel_bytes(capacity, &settings), data_offset);
+    header.capacity = capacity as u64;
+    header.settings = settings;
+    header.dtype = message.dtype;
+    header.is_unique = message.is_unique;
+    header.type_hash = message.hash();
+    header.text_bytes = text_bytes;
+    header
+}
+
+/// What a user calls a channel of a kind.
+pub(super) fn kind_name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Queue => "a queue (crossdock::channel)",
+        Mode::Broadcast => "a broadcast (crossdock::channel::broadcast)",
+        Mode::Latest => "a latest-value cell (crossdock::channel::latest)",
     }
 }

@@ -19,6 +19,10 @@
 //! * A sender that is killed after its message was published loses nothing: the array stays until its
 //!   receiver drops it. A receiver that is killed frees what it held.
 //! * The name goes with the last user.
+//!
+//! There is no `reserve` for one message: a place in the queue that is kept would hold up all messages behind it, and a process
+//! that is stopped with one would do so for ever. To wait for room first, use [`Select::send`](crate::Select::send), then
+//! [`Sender::try_send`]; to fill the memory first, [`Sender::loan`].
 
 #[cfg(feature = "async")]
 pub(crate) mod asynchronous;
@@ -36,6 +40,7 @@ pub(crate) mod parcel;
 mod queue;
 mod ready;
 mod receiver;
+mod receiving;
 mod recent;
 mod sender;
 mod sending;
@@ -46,7 +51,8 @@ pub use asynchronous::{RecvFuture, SendFuture};
 pub use crossdock_core::settings::WhenFull;
 pub use delivery::{DeadLetters, Delivery};
 pub use error::{
-    RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
+    AcknowledgeError, RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError,
+    TrySendError,
 };
 pub use message::{ArrayMessage, Message, Record, SharedMessage};
 pub use options::ChannelOptions;

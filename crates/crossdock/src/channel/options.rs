@@ -75,7 +75,7 @@ impl ChannelOptions {
     /// drop(job); // as if this worker had died
     /// let job = worker.deliver()?;
     /// assert_eq!((job.deliveries(), job[1]), (2, 2.0));
-    /// job.acknowledge();
+    /// job.acknowledge()?;
     /// # Ok::<(), crossdock::Error>(())
     /// ```
     pub fn redeliver(mut self, deliveries: u16) -> Self {

@@ -2,18 +2,47 @@
 #![expect(private_interfaces, reason = "the sealed traits are nobody else's to call")]
 
 use super::core::{Core, End};
+use super::error::{TryRecvError, TrySendError};
 use super::message::{Message, SharedMessage};
 use super::{Receiver, Sender, broadcast, latest};
 use crossdock_core::layout::Carrier;
 use crossdock_core::ring::{Next, Refused, Ring};
+use crossdock_core::settings::WhenFull;
 use crossdock_core::signal::Watched;
 use std::sync::Arc;
 
-/// An end of a channel that a [`Select`](crate::Select) can wait to receive from.
-pub trait ReceivingEnd: sealed::Waiting {}
+/// An end of a channel that a [`Select`](crate::Select) or a task can wait to receive from.
+pub trait ReceivingEnd: sealed::Waiting {
+    /// What it receives.
+    type Message;
 
-/// An end of a channel that a [`Select`](crate::Select) can wait to send into.
-pub trait SendingEnd: sealed::Waiting {}
+    /// Receives a message if there is one, as the method of the same name of each end does.
+    ///
+    /// # Errors
+    ///
+    /// [`TryRecvError`].
+    fn try_recv(&self) -> Result<Self::Message, TryRecvError>;
+}
+
+/// An end of a channel that a [`Select`](crate::Select) or a task can wait to send into.
+pub trait SendingEnd: sealed::Waiting {
+    /// What it sends.
+    type Message;
+
+    /// Sends a message if there is room, as the method of the same name of each end does.
+    ///
+    /// # Errors
+    ///
+    /// [`TrySendError`] gives the message back.
+    fn try_send(&self, message: Self::Message) -> Result<(), TrySendError<Self::Message>>;
+}
+
+/// Where a receiver is among the messages, as whoever waits on its behalf knows it.
+#[cfg(feature = "async")]
+pub(crate) trait Place: Send + Sync {
+    /// Whether a receive would have an answer now.
+    fn is_ready(&self, core: &Core) -> bool;
+}
 
 pub(crate) mod sealed {
     use super::{Arc, Core, End};
@@ -22,6 +51,12 @@ pub(crate) mod sealed {
         fn core(&self) -> &Arc<Core>;
 
         fn end(&self) -> End;
+
+        /// Where this receiver is among the messages, if it has a place of its own there.
+        #[cfg(feature = "async")]
+        fn place(&self) -> Option<Arc<dyn super::Place>> {
+            None
+        }
 
         /// Whether the verb of this end would have an answer now, if only that it cannot work. Another one may
         /// be faster.
@@ -40,22 +75,27 @@ impl Core {
         if self.is_over(end) {
             return true;
         }
+        let is_dropping = self.settings().when_full == WhenFull::DropOldest;
         let refused = match (&self.map.table.carrier, end) {
             (_, End::Receiver) => return false,
             (Carrier::Queue(ring, _), End::Sender) => {
-                if !self.has_room_again() {
-                    return false;
-                }
-                match ring.in_the_way() {
-                    // Full; or somebody has sent and not moved the tail on yet, which the next one to send does.
-                    Some(Refused::Full(None)) => return ring.len() < ring.capacity(),
-                    other => other,
-                }
+                return self.has_room(ring) || is_dropping && !matches!(ring.poll(), Ok(None));
             }
-            (Carrier::Broadcast(ring), End::Sender) => ring.in_the_way(),
+            (Carrier::Broadcast(ring), End::Sender) => ring.in_the_way(is_dropping),
             (Carrier::Latest(ring), End::Sender) => ring.in_the_way(),
         };
         !matches!(refused, Some(Refused::Full(_)))
+    }
+
+    /// Whether a queue has room for a message as it is.
+    fn has_room(&self, ring: &Ring<'_>) -> bool {
+        self.has_room_again()
+            && match ring.in_the_way() {
+                // Full; or somebody has sent and not moved the tail on yet, which the next one to send does.
+                Some(Refused::Full(None)) => ring.len() < ring.capacity(),
+                Some(Refused::Full(Some(_))) => false,
+                Some(Refused::Corrupt(_)) | None => true,
+            }
     }
 
     /// Whether a receive from a queue would have an answer now: the mirror of `try_recv`.
@@ -70,8 +110,9 @@ impl Core {
         }
     }
 
-    /// Whether every verb of this end would say so at once: the other side has gone, or this process may not.
-    fn is_over(&self, end: End) -> bool {
+    /// Whether every verb of a sender, or of a receiver of the newest message, would say so at once: the other side
+    /// has gone, or this process may not.
+    pub(super) fn is_over(&self, end: End) -> bool {
         let other = if end == End::Sender { End::Receiver } else { End::Sender };
         self.check_ours().is_err() || self.members(other).have_left()
     }
@@ -89,57 +130,78 @@ impl Core {
     }
 }
 
-macro_rules! waiting {
-    ($($type:ident $(:: $name:ident)? <$message:ident> $end:ident $role:ident;)+) => {$(
-        impl<M: $message> $role for $type$(::$name)?<M> {}
+macro_rules! receiving {
+    ($($type:ty, $bound:ident $(, $place:ident)?;)+) => {$(
+        impl<M: $bound> ReceivingEnd for $type {
+            type Message = M;
 
-        impl<M: $message> sealed::Waiting for $type$(::$name)?<M> {
+            fn try_recv(&self) -> Result<M, TryRecvError> {
+                self.try_recv()
+            }
+        }
+
+        impl<M: $bound> sealed::Waiting for $type {
             fn core(&self) -> &Arc<Core> {
                 &self.core
             }
 
             fn end(&self) -> End {
-                End::$end
+                End::Receiver
+            }
+
+            $(
+                #[cfg(feature = "async")]
+                fn place(&self) -> Option<Arc<dyn Place>> {
+                    Some(Arc::<$place::Place>::clone(&self.place))
+                }
+
+                fn is_ready(&self) -> bool {
+                    self.place.is_ready(&self.core)
+                }
+            )?
+        }
+
+        $(
+            #[cfg(feature = "async")]
+            impl Place for $place::Place {
+                fn is_ready(&self, core: &Core) -> bool {
+                    self.is_ready(core)
+                }
+            }
+        )?
+    )+};
+}
+
+macro_rules! sending {
+    ($($type:ty, $bound:ident;)+) => {$(
+        impl<M: $bound> SendingEnd for $type {
+            type Message = M;
+
+            fn try_send(&self, message: M) -> Result<(), TrySendError<M>> {
+                self.try_send(message)
+            }
+        }
+
+        impl<M: $bound> sealed::Waiting for $type {
+            fn core(&self) -> &Arc<Core> {
+                &self.core
+            }
+
+            fn end(&self) -> End {
+                End::Sender
             }
         }
     )+};
 }
 
-waiting! {
-    Receiver<Message> Receiver ReceivingEnd;
-    Sender<Message> Sender SendingEnd;
-    broadcast::Sender<SharedMessage> Sender SendingEnd;
-    latest::Sender<SharedMessage> Sender SendingEnd;
+receiving! {
+    Receiver<M>, Message;
+    broadcast::Receiver<M>, SharedMessage, broadcast;
+    latest::Receiver<M>, SharedMessage, latest;
 }
 
-impl<M: SharedMessage> ReceivingEnd for broadcast::Receiver<M> {}
-
-impl<M: SharedMessage> sealed::Waiting for broadcast::Receiver<M> {
-    fn core(&self) -> &Arc<Core> {
-        &self.core
-    }
-
-    fn end(&self) -> End {
-        End::Receiver
-    }
-
-    fn is_ready(&self) -> bool {
-        self.core.is_over(End::Receiver) || self.has_message()
-    }
-}
-
-impl<M: SharedMessage> ReceivingEnd for latest::Receiver<M> {}
-
-impl<M: SharedMessage> sealed::Waiting for latest::Receiver<M> {
-    fn core(&self) -> &Arc<Core> {
-        &self.core
-    }
-
-    fn end(&self) -> End {
-        End::Receiver
-    }
-
-    fn is_ready(&self) -> bool {
-        self.core.is_over(End::Receiver) || self.has_newer()
-    }
+sending! {
+    Sender<M>, Message;
+    broadcast::Sender<M>, SharedMessage;
+    latest::Sender<M>, SharedMessage;
 }

@@ -296,7 +296,7 @@ impl<M: Message> Receiver<M> {
     /// drop(worker.deliver()?); // its only delivery
     ///
     /// let letter = worker.dead_letters().next().unwrap()?;
-    /// assert_eq!(letter.acknowledge(), 13);
+    /// assert_eq!(letter.acknowledge()?, 13);
     /// # Ok::<(), crossdock::Error>(())
     /// ```
     #[must_use = "iterators are lazy"]

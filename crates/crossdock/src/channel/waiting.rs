@@ -1,7 +1,8 @@
 //! Waiting for the other side: first looking again and again, then asleep; and finding out that it has died.
 
 use super::core::{Core, End};
-use crossdock_core::party::Party;
+use crate::trace;
+use crossdock_core::party::PartySet;
 use crossdock_core::signal::SLICE;
 use crossdock_sys::clock::{Deadline, now_ns};
 use crossdock_sys::cpu::online_cpus;
@@ -94,13 +95,13 @@ impl Core {
     #[cold]
     fn look_for_dead(&self) {
         let control = self.map.table.control;
-        let mut parties: Vec<Party> =
+        let mut parties: PartySet =
             control.senders.iter().chain(control.receivers.iter()).collect();
-        self.map.table.for_each_in_the_way(|party| parties.push(party));
-        for party in parties {
-            if self.member.is_dead(party) {
-                self.member.reap(party);
-            }
+        self.map.table.for_each_in_the_way(|party| parties.insert(party));
+        let dead: PartySet = parties.iter().filter(|party| self.member.is_dead(*party)).collect();
+        if !dead.is_empty() {
+            trace::wait_held_up(self.name(), dead.iter().count());
+            self.member.reap(&dead);
         }
     }
 }

@@ -33,6 +33,7 @@ use crate::namespace::Namespace;
 use crate::registry::{self, Entry};
 use crossdock_core::element::DType;
 use crossdock_core::party::Party;
+use crossdock_core::settings::Mode;
 use crossdock_sys::map::shared_huge_bytes;
 use memory::Held;
 use queue::Queue;
@@ -87,6 +88,16 @@ pub enum ChannelKind {
     Broadcast,
     /// To whoever looks before the next one is sent.
     Latest,
+}
+
+impl ChannelKind {
+    pub(crate) fn of(mode: Mode) -> Self {
+        match mode {
+            Mode::Queue => Self::Queue,
+            Mode::Broadcast => Self::Broadcast,
+            Mode::Latest => Self::Latest,
+        }
+    }
 }
 
 impl fmt::Display for ChannelKind {

@@ -5,7 +5,6 @@ use crate::channel::map::ChannelMap;
 use crossdock_core::deliveries::Deliveries;
 use crossdock_core::layout::{Carrier, Counter};
 use crossdock_core::party::{Party, PartyId};
-use crossdock_core::settings::Mode;
 use crossdock_core::ticket::Ticket;
 use crossdock_sys::clock::now_ns;
 use std::collections::HashMap;
@@ -87,11 +86,7 @@ impl Queue {
 
     /// To whom its messages go.
     pub(super) fn kind(&self) -> ChannelKind {
-        match self.map.header.settings.mode {
-            Mode::Queue => ChannelKind::Queue,
-            Mode::Broadcast => ChannelKind::Broadcast,
-            Mode::Latest => ChannelKind::Latest,
-        }
+        ChannelKind::of(self.map.header.settings.mode)
     }
 
     /// What the channel records.

@@ -86,9 +86,13 @@ impl Wake for Count {
 }
 
 impl Count {
+    pub(crate) fn count(&self) -> u32 {
+        self.0.load(Ordering::Acquire)
+    }
+
     pub(crate) fn await_some(&self) {
         let end = Instant::now() + PATIENCE;
-        while self.0.load(Ordering::Acquire) == 0 {
+        while self.count() == 0 {
             assert!(Instant::now() < end, "the task is never woken");
             thread::yield_now();
         }

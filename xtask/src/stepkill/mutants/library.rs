@@ -68,10 +68,10 @@ pub(super) const MUTANTS: [Mutant; 7] = [
         name: "the number of the dead is free before its bits are cleared",
         file: "crossdock/src/reap.rs",
         original: "    for channel in &channels {
-        channel.table.reap(party);",
-        bug: "    parties.record(party).free();
+        channel.table.reap(dead, &mut remains);",
+        bug: "    dead.iter().for_each(|party| parties.record(party).free());
     for channel in &channels {
-        channel.table.reap(party);",
+        channel.table.reap(dead, &mut remains);",
         part: "library",
         primitive: "reaper",
         scenarios: "S4",
@@ -81,10 +81,10 @@ pub(super) const MUTANTS: [Mutant; 7] = [
         name: "the dead are no members any more before their memory is free",
         file: "crossdock/src/reap.rs",
         original: "    for channel in &channels {
-        channel.table.reap(party);",
+        channel.table.reap(dead, &mut remains);",
         bug: "    for channel in &channels {
-        channel.table.remove_member(party);
-        channel.table.reap(party);",
+        channel.table.remove_members(dead);
+        channel.table.reap(dead, &mut remains);",
         part: "library",
         primitive: "recv",
         scenarios: "S4",

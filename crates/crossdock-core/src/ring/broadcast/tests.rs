@@ -188,6 +188,59 @@ fn a_hole_is_passed_over_and_not_taken_for_a_loss() {
 }
 
 #[test]
+fn the_last_to_pass_over_a_hole_is_told_that_there_is_room() {
+    let memory = Memory::new(1);
+    let ring = memory.ring();
+    let mut readers: Vec<_> = (1..=2).map(|p| ring.subscribe(party(p)).unwrap()).collect();
+    let _claim = ring.claim(party(3), false, &mut |_| {}).unwrap();
+    ring.reap(party(3), &mut |_| panic!("it was never sent"));
+    for (reader, is_last) in readers.iter_mut().zip([false, true]) {
+        assert!(ring.in_the_way(false).is_some());
+        assert_eq!(receive(&ring, reader), None);
+        assert_eq!((reader.take_freed(), reader.take_freed()), (is_last, false));
+    }
+    assert_eq!(ring.in_the_way(false), None);
+}
+
+#[test]
+fn who_is_in_a_readers_way_is_named() {
+    let memory = Memory::new(2);
+    let ring = memory.ring();
+    let mut reader = ring.subscribe(party(1)).unwrap();
+    assert!(matches!(ring.next(&mut reader), Ok(Next::Empty)));
+    let claim = ring.claim(party(3), false, &mut |_| {}).unwrap();
+    assert_eq!(send(&ring, 2, false), Ok(vec![]));
+    assert!(matches!(ring.next(&mut reader), Ok(Next::Pending(p)) if p == party(3)));
+    assert!(!ring.publish(claim, &[1, !1]));
+    for value in 1..=2 {
+        assert!(matches!(ring.next(&mut reader), Ok(Next::Ready(it)) if ring.first(&it)[0] == value));
+        assert_eq!(receive(&ring, &mut reader), Some((value, true)));
+    }
+    assert!(matches!(ring.next(&mut reader), Ok(Next::Empty)));
+}
+
+#[test]
+fn what_is_in_a_senders_way_is_what_a_claim_would_say() {
+    let memory = Memory::new(2);
+    let ring = memory.ring();
+    let mut reader = ring.subscribe(party(1)).unwrap();
+    assert_eq!(ring.in_the_way(false), None);
+    let slow = ring.claim(party(3), false, &mut |_| {}).unwrap();
+    assert_eq!(ring.in_the_way(false), None, "there is another slot");
+    send(&ring, 2, false).unwrap();
+    for is_dropping in [false, true] {
+        let refused = Some(Refused::Full(Some(party(3))));
+        assert_eq!(ring.in_the_way(is_dropping), refused);
+        assert_eq!(ring.claim(party(0), is_dropping, &mut |_| {}).err(), refused);
+    }
+    assert!(!ring.publish(slow, &[1, !1]));
+    assert_eq!(ring.in_the_way(false), Some(Refused::Full(None)));
+    assert_eq!(ring.in_the_way(true), None, "the oldest can be dropped");
+    assert_eq!(receive(&ring, &mut reader), Some((1, true)));
+    assert_eq!(ring.in_the_way(false), None);
+}
+
+#[test]
 fn what_is_being_sent_when_a_reader_comes_is_seen_or_not_for_it() {
     for is_first in [false, true] {
         let memory = Memory::new(2);

@@ -60,6 +60,23 @@ fn only_the_newest_is_kept_and_each_is_let_go_of_once() {
 }
 
 #[test]
+fn the_newest_message_is_gone_round_and_is_not_in_a_senders_way() {
+    let memory = Memory::new(2);
+    let ring = memory.ring();
+    assert_eq!(ring.in_the_way(), None);
+    send(&ring, 1);
+    for _ in 0..5 {
+        // The only other slot becomes a hole, again and again.
+        let _claim = ring.claim(party(3)).unwrap();
+        let refused = Some(Refused::Full(Some(party(3))));
+        assert_eq!((ring.in_the_way(), ring.claim(party(0)).err()), (refused, refused));
+        assert!(ring.reap(party(3), &mut |_| panic!("nothing was replaced")));
+        assert_eq!((ring.in_the_way(), newest(&ring)), (None, Some(1)));
+    }
+    assert_eq!(send(&ring, 2), [1]);
+}
+
+#[test]
 fn a_slow_sender_is_not_the_newest_and_holds_nothing_up_but_its_slot() {
     let memory = Memory::new(3);
     let ring = memory.ring();

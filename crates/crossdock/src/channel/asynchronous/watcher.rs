@@ -18,10 +18,12 @@
 //!
 //! # Fork
 //!
-//! A child has no such thread, and perhaps a list that is locked for ever. It makes a watcher of its own.
+//! A child has no such thread, and perhaps a list that is locked for ever. It makes a watcher of its own. The place of a
+//! receiver may be locked for ever as well: it is asked for only by the process that it belongs to.
 #![allow(unsafe_code, reason = "one pointer to a watcher that is never freed")]
 
 use crate::channel::core::{Core, End};
+use crate::channel::ready::{Place, sealed::Waiting};
 use crate::error::{Error, Result};
 use crossdock_core::signal::{Signal, Watched, sleep_any};
 use crossdock_sys::fork;
@@ -65,62 +67,88 @@ struct List {
     thread_id: Option<u64>,
 }
 
-/// One end of a channel and the tasks that wait for it.
-struct Awaited {
+/// What tasks wait for: an answer at one end of a channel, at one place among its messages if each receiver has
+/// its own.
+#[derive(Clone)]
+struct Goal {
     core: Arc<Core>,
     end: End,
-    wakers: Vec<(u64, Waker)>,
+    place: Option<Arc<dyn Place>>,
 }
 
-impl Awaited {
-    fn is_of(&self, core: &Core, end: End) -> bool {
-        std::ptr::eq(&raw const *self.core, core) && self.end == end
+/// Which goal: the channel and the end, on whose word its sleepers are, and the place.
+type Key = (usize, End, Option<usize>);
+
+impl Goal {
+    fn of(end: &impl Waiting) -> Self {
+        Self { core: Arc::clone(end.core()), end: end.end(), place: end.place() }
+    }
+
+    fn key(&self) -> Key {
+        let place = self.place.as_ref().map(|place| Arc::as_ptr(place).addr());
+        (address(&self.core), self.end, place)
+    }
+
+    fn has_same_word(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.core, &other.core) && self.end == other.end
+    }
+
+    fn is_ready(&self) -> bool {
+        match &self.place {
+            None => self.core.is_ready(self.end),
+            Some(place) => place.is_ready(&self.core),
+        }
     }
 }
 
-/// One task's wait for one end of a channel; it ends with it.
-pub(super) struct Wait<'a> {
-    core: &'a Arc<Core>,
-    end: End,
+/// A goal and the tasks that wait for it.
+struct Awaited {
+    goal: Goal,
+    wakers: Vec<(u64, Waker)>,
+}
+
+/// One task's wait at one end of a channel; it ends with it.
+pub(super) struct Wait<'a, W: Waiting> {
+    end: &'a W,
     /// Where its waker is, unless it has been woken.
     place: Option<(&'static Watcher, u64)>,
 }
 
-impl<'a> Wait<'a> {
-    pub(super) fn new(core: &'a Arc<Core>, end: End) -> Self {
-        Self { core, end, place: None }
+impl<'a, W: Waiting> Wait<'a, W> {
+    pub(super) fn new(end: &'a W) -> Self {
+        Self { end, place: None }
     }
 
     /// Has the task woken when the channel is ready.
     pub(super) fn go_on(&mut self, waker: &Waker) -> Result<()> {
         if let Some((watcher, id)) = self.place.filter(|(watcher, _)| watcher.is_ours())
-            && watcher.renew(self.core, self.end, id, waker)
+            && watcher.renew(Goal::of(self.end).key(), id, waker)
         {
             return Ok(());
         }
         let watcher = Watcher::current();
         self.place = None;
-        self.place = Some((watcher, watcher.add(self.core, self.end, waker)?));
+        self.place = Some((watcher, watcher.add(Goal::of(self.end), waker)?));
         Ok(())
     }
 
     /// The task has what it waited for, or will not have it.
     pub(super) fn end(&mut self) {
         if let Some((watcher, id)) = self.place.take().filter(|(watcher, _)| watcher.is_ours()) {
-            watcher.remove(self.core, self.end, id);
+            watcher.remove(Goal::of(self.end).key(), id);
         }
     }
 }
 
-impl Drop for Wait<'_> {
+impl<W: Waiting> Drop for Wait<'_, W> {
     fn drop(&mut self) {
         if let Some((watcher, id)) = self.place.take()
             && watcher.is_ours()
-            && !watcher.remove(self.core, self.end, id)
-            && self.core.is_ready(self.end)
+            && !watcher.remove(Goal::of(self.end).key(), id)
+            && self.end.is_ready()
         {
             // It was woken and does not act.
-            self.core.pass_on(self.end);
+            self.end.core().pass_on(self.end.end());
         }
     }
 }
@@ -158,7 +186,7 @@ impl Watcher {
         self.generation == fork::generation()
     }
 
-    fn add(&'static self, core: &Arc<Core>, end: End, waker: &Waker) -> Result<u64> {
+    fn add(&'static self, goal: Goal, waker: &Waker) -> Result<u64> {
         // What belongs to the runtime is not called under the lock.
         let waker = waker.clone();
         let mut list = self.list.lock();
@@ -173,12 +201,10 @@ impl Watcher {
         }
         list.last_id += 1;
         let id = list.last_id;
-        match list.awaited.iter_mut().find(|awaited| awaited.is_of(core, end)) {
+        let key = goal.key();
+        match list.awaited.iter_mut().find(|awaited| awaited.goal.key() == key) {
             Some(awaited) => awaited.wakers.push((id, waker)),
-            None => {
-                let core = Arc::clone(core);
-                list.awaited.push(Awaited { core, end, wakers: vec![(id, waker)] });
-            }
+            None => list.awaited.push(Awaited { goal, wakers: vec![(id, waker)] }),
         }
         drop(list);
         self.bell.notify_all();
@@ -186,10 +212,10 @@ impl Watcher {
     }
 
     /// Replaces the waker of a wait that is still on the list; false if it is not.
-    fn renew(&self, core: &Core, end: End, id: u64, waker: &Waker) -> bool {
+    fn renew(&self, goal: Key, id: u64, waker: &Waker) -> bool {
         let mut waker = waker.clone();
         let mut list = self.list.lock();
-        let mut awaited = list.awaited.iter_mut().filter(|awaited| awaited.is_of(core, end));
+        let mut awaited = list.awaited.iter_mut().filter(|awaited| awaited.goal.key() == goal);
         let place = awaited.find_map(|awaited| awaited.wakers.iter_mut().find(|it| it.0 == id));
         let is_there = place.is_some();
         if let Some((_, old)) = place {
@@ -200,9 +226,9 @@ impl Watcher {
     }
 
     /// Takes a waker off the list; false if it has been woken.
-    fn remove(&self, core: &Core, end: End, id: u64) -> bool {
+    fn remove(&self, goal: Key, id: u64) -> bool {
         let mut list = self.list.lock();
-        let Some(index) = list.awaited.iter().position(|awaited| awaited.is_of(core, end)) else {
+        let Some(index) = list.awaited.iter().position(|it| it.goal.key() == goal) else {
             return false;
         };
         let wakers = &mut list.awaited[index].wakers;
@@ -220,20 +246,21 @@ impl Watcher {
         let mut idle_slices = 0;
         loop {
             let bell = self.bell.watch();
-            let Some(channels) = self.hold(idle_slices) else { return };
-            idle_slices = if channels.is_empty() { idle_slices + 1 } else { 0 };
-            let watched: Vec<Watched<'_>> =
-                once(bell).chain(channels.iter().map(|(core, end)| core.watch(*end))).collect();
-            let is_ready = |channel: &(Arc<Core>, End)| channel.0.is_ready(channel.1);
-            if !channels.iter().any(is_ready) {
-                channels.iter().for_each(|(core, _)| core.look_for_dead_now_and_then());
+            let Some(goals) = self.hold(idle_slices) else { return };
+            idle_slices = if goals.is_empty() { idle_slices + 1 } else { 0 };
+            // Goals of one word are neighbours, and it is watched once.
+            let by_word = goals.chunk_by(Goal::has_same_word).map(|goals| &goals[0]);
+            let words = by_word.map(|goal| goal.core.watch(goal.end));
+            let watched: Vec<Watched<'_>> = once(bell).chain(words).collect();
+            if !goals.iter().any(Goal::is_ready) {
+                goals.iter().for_each(|goal| goal.core.look_for_dead_now_and_then());
                 sleep_any(&watched, None);
             }
             let mut woken = Vec::new();
-            for (core, end) in channels.iter().filter(|channel| is_ready(channel)) {
-                match self.take(core, *end) {
+            for goal in goals.iter().filter(|goal| goal.is_ready()) {
+                match self.take(goal.key()) {
                     Some(awaited) => woken.push(awaited),
-                    None => core.pass_on(*end),
+                    None => goal.core.pass_on(goal.end),
                 }
             }
             let wakers: Vec<Waker> = woken
@@ -241,7 +268,7 @@ impl Watcher {
                 .flat_map(|awaited| awaited.wakers.into_iter().map(|(_, waker)| waker))
                 .collect();
             drop(watched);
-            drop(channels);
+            drop(goals);
             self.release();
             // Only now: a waker may drop its task, and that the last handle of a channel.
             for waker in wakers {
@@ -252,17 +279,17 @@ impl Watcher {
     }
 
     /// What the thread is to watch now; `None` if it is to end.
-    fn hold(&self, idle_slices: u32) -> Option<Vec<(Arc<Core>, End)>> {
+    fn hold(&self, idle_slices: u32) -> Option<Vec<Goal>> {
         let mut list = self.list.lock();
         if list.is_stopping || list.awaited.is_empty() && idle_slices >= IDLE_SLICES_MAX {
             list.is_watched = false;
             self.released.notify_all();
             return None;
         }
-        let channels: Vec<_> =
-            list.awaited.iter().map(|it| (Arc::clone(&it.core), it.end)).collect();
-        list.held = channels.iter().map(|(core, _)| address(core)).collect();
-        Some(channels)
+        let mut goals: Vec<_> = list.awaited.iter().map(|awaited| awaited.goal.clone()).collect();
+        goals.sort_unstable_by_key(Goal::key);
+        list.held = goals.iter().map(|goal| address(&goal.core)).collect();
+        Some(goals)
     }
 
     fn release(&self) {
@@ -272,9 +299,9 @@ impl Watcher {
         self.released.notify_all();
     }
 
-    fn take(&self, core: &Core, end: End) -> Option<Awaited> {
+    fn take(&self, goal: Key) -> Option<Awaited> {
         let mut list = self.list.lock();
-        let index = list.awaited.iter().position(|awaited| awaited.is_of(core, end))?;
+        let index = list.awaited.iter().position(|awaited| awaited.goal.key() == goal)?;
         Some(list.awaited.swap_remove(index))
     }
 }
@@ -290,7 +317,7 @@ pub(crate) fn let_go(core: &Core) {
     let mut list = watcher.list.lock();
     let awaited = std::mem::take(&mut list.awaited);
     let (leaked, awaited): (Vec<_>, Vec<_>) =
-        awaited.into_iter().partition(|awaited| address(&awaited.core) == address(core));
+        awaited.into_iter().partition(|awaited| address(&awaited.goal.core) == address(core));
     list.awaited = awaited;
     let round = list.round;
     while list.round == round && list.held.contains(&address(core)) {
