@@ -72,6 +72,11 @@ impl<'a> Crew<'a> {
         Ok(())
     }
 
+    /// Workers that there are.
+    pub(crate) fn len(&self) -> usize {
+        self.workers.len()
+    }
+
     /// The number of the life that a worker is in.
     pub(crate) fn life(&self, worker: usize) -> u64 {
         self.workers[worker].life
