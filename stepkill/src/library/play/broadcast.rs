@@ -2,16 +2,17 @@
 //! no dead reader.
 
 use super::Play;
-use super::traffic::{
-    HOUSES, IN_VAIN, NAME, OTHERS, SLOTS, VICTIMS, audit, check_order, keep, make,
+use super::fan_out::{
+    Reader, post, receives_for_a_moment, receives_until_alone, send, sends, sends_a_clone,
+    sends_a_lap,
 };
-use crate::library::board::{Actor, Done, Phase, identify, wrong};
+use super::traffic::{HOUSES, IN_VAIN, NAME, OTHERS, SLOTS, VICTIMS, audit, keep, make};
+use crate::library::board::{Actor, Done, Phase, wrong};
 use crate::library::case::{Case, Sleeper};
 use crate::stage::Role;
 use crossdock::channel::broadcast::{Receiver, Sender};
-use crossdock::channel::{ChannelOptions, RecvError, RecvTimeoutError, SendError, WhenFull};
+use crossdock::channel::{ChannelOptions, WhenFull};
 use crossdock::{Array, registry};
-use std::ops::Range;
 use std::time::Duration;
 
 type Tx = Sender<Array<u64>>;
@@ -19,72 +20,31 @@ type Rx = Receiver<Array<u64>>;
 
 pub(super) fn play() -> Play {
     let cases = vec![
-        Case::new("send", sends, receives).brief().recoverer(receives_until_alone),
-        Case::new("send, a clone stays", sends_a_clone, receives),
-        Case::new("send, another process listens", sends, receives_with_another).other(listens),
-        Case::new("send to a sleeper", sends, sleeps_to_receive).sleeper(Sleeper::Before),
-        Case::new("send, the oldest is dropped", sends_into_full, receives_what_is_left)
-            .recoverer(receives_until_alone),
+        Case::new("send", sends::<Tx>, receives).brief().recoverer(receives_until_alone::<Rx>),
+        Case::new("send, a clone stays", sends_a_clone::<Tx>, receives),
+        Case::new("send, another process listens", sends::<Tx>, receives_with_another)
+            .other(listens),
+        Case::new("send to a sleeper", sends::<Tx>, sleeps_to_receive).sleeper(Sleeper::Before),
+        Case::new("send, the oldest is dropped", sends_a_lap::<Tx>, receives_what_is_left)
+            .recoverer(receives_until_alone::<Rx>),
         Case::new("send, ring full, another sender behind", sends_when_full, sleeps_to_send)
             .other(makes_room)
             .sleeper(Sleeper::Behind),
-        Case::new("recv", receives_second, has_tx).brief().recoverer(receives_for_a_moment),
+        Case::new("recv", receives_second, has_tx).brief().recoverer(receives_for_a_moment::<Rx>),
         Case::new("recv, the oldest is dropped", receives_second, drops_oldest),
         Case::new("recv, asleep", receives_asleep, sends_later),
         Case::new("recv, ring full, a sender asleep", receives_both, sleeps_to_send_more)
             .brief()
             .sleeper(Sleeper::Before),
         Case::new("open of a Receiver", opens, has_tx_alone),
-        Case::new("drop of a Receiver", drops, has_tx).recoverer(receives_for_a_moment),
+        Case::new("drop of a Receiver", drops, has_tx).recoverer(receives_for_a_moment::<Rx>),
         Case::new("drop of a Receiver, ring full, a sender asleep", drops, sleeps_to_send_more)
             .sleeper(Sleeper::Before),
     ];
     Play { name: "broadcast", cases }
 }
 
-/// A reader and what it has seen.
-struct Reader {
-    rx: Rx,
-    seen: Vec<usize>,
-}
-
-impl Reader {
-    fn new(rx: Rx) -> Self {
-        Self { rx, seen: Vec::new() }
-    }
-
-    fn note(&mut self, array: &Array<u64>) -> Done {
-        self.seen.push(identify(array)?);
-        check_order(&self.seen)
-    }
-
-    fn recv(&mut self) -> Done {
-        let array = self.rx.recv()?;
-        self.note(&array)
-    }
-
-    /// Receives until every sender has gone, or died and been noticed.
-    fn drain(&mut self) -> Done {
-        loop {
-            match self.rx.recv() {
-                Ok(array) => self.note(&array)?,
-                Err(RecvError::Disconnected) => return Ok(()),
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-
-    /// Receives until nothing has come for so long.
-    fn settle(&mut self, limit: Duration) -> Done {
-        loop {
-            match self.rx.recv_timeout(limit) {
-                Ok(array) => self.note(&array)?,
-                Err(RecvTimeoutError::Disconnected | RecvTimeoutError::Timeout) => return Ok(()),
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-
+impl Reader<Rx> {
     /// Whether this reader, which was there before all others, has seen all messages that were sent, but for so
     /// many as it has been told that it has missed.
     fn check(&self, a: Actor) -> Done {
@@ -118,18 +78,6 @@ impl Reader {
     }
 }
 
-fn post(a: Actor, tx: &Tx, id: usize, array: Array<u64>) -> Done {
-    a.sending(id);
-    tx.send(array)?;
-    a.sent(id);
-    Ok(())
-}
-
-fn send(a: Actor, tx: &Tx, ids: Range<usize>) -> Done {
-    let id = a.next_id(ids);
-    post(a, tx, id, make(id)?)
-}
-
 /// Waits until the ring is full of what this reader has yet to see.
 fn await_full(rx: &Rx) {
     while rx.lag() < SLOTS {
@@ -142,39 +90,6 @@ fn dropping() -> ChannelOptions {
 }
 
 // What the victim does.
-
-fn sends(a: Actor) -> Done {
-    let tx = Tx::open(NAME)?;
-    send(a, &tx, VICTIMS)?;
-    let id = a.next_id(VICTIMS);
-    let message = make(id)?;
-    a.begin();
-    post(a, &tx, id, message)?;
-    keep(tx)
-}
-
-fn sends_a_clone(a: Actor) -> Done {
-    let tx = Tx::open(NAME)?;
-    send(a, &tx, VICTIMS)?;
-    let id = a.next_id(VICTIMS);
-    let message: Array<u64> = make(id)?;
-    a.begin();
-    post(a, &tx, id, message.clone())?;
-    keep((tx, message))
-}
-
-/// Drops its first message.
-fn sends_into_full(a: Actor) -> Done {
-    let tx = Tx::open(NAME)?;
-    for _ in 0..SLOTS {
-        send(a, &tx, VICTIMS)?;
-    }
-    let id = a.next_id(VICTIMS);
-    let message = make(id)?;
-    a.begin();
-    post(a, &tx, id, message)?;
-    keep(tx)
-}
 
 /// Sleeps until there is room.
 fn sends_when_full(a: Actor) -> Done {
@@ -237,24 +152,6 @@ fn drops(a: Actor) -> Done {
     a.begin();
     drop(rx);
     Ok(())
-}
-
-// Who dies after that.
-
-fn receives_until_alone(a: Actor) -> Done {
-    let mut reader = Reader::new(Rx::open(NAME)?);
-    a.let_a_slice_pass();
-    a.await_go();
-    reader.drain()?;
-    keep(reader.rx)
-}
-
-fn receives_for_a_moment(a: Actor) -> Done {
-    let mut reader = Reader::new(Rx::open(NAME)?);
-    a.let_a_slice_pass();
-    a.await_go();
-    reader.settle(IN_VAIN)?;
-    keep(reader.rx)
 }
 
 // Who lives besides the house.
@@ -417,20 +314,15 @@ fn sleeps_to_send_more(a: Actor) -> Done {
     let id = a.next_id(HOUSES);
     let message = make(id)?;
     a.fall_asleep();
-    a.sending(id);
-    match tx.send(message) {
-        Ok(()) => a.sent(id),
-        // A reader of its own is there.
-        Err(SendError::Disconnected(_)) => return wrong("there is a receiver"),
-        Err(error) => return Err(error.into()),
-    }
+    // It is not told that nobody is left: a reader of its own is there.
+    post(a, &tx, id, message)?;
     a.go_on();
     a.await_go();
     after_readers(a, tx, reader)
 }
 
 /// Sends and receives more messages than there are slots: nobody who is dead is in the way.
-fn lap(a: Actor, tx: &Tx, reader: &mut Reader) -> Done {
+fn lap(a: Actor, tx: &Tx, reader: &mut Reader<Rx>) -> Done {
     for _ in 0..=SLOTS {
         send(a, tx, HOUSES)?;
         reader.recv()?;
@@ -440,7 +332,7 @@ fn lap(a: Actor, tx: &Tx, reader: &mut Reader) -> Done {
 
 /// What the house does whose reader was there through it all: hears that all senders have gone, uses the channel
 /// further, and looks at the books.
-fn after_senders(a: Actor, mut reader: Reader) -> Done {
+fn after_senders(a: Actor, mut reader: Reader<Rx>) -> Done {
     reader.drain()?;
     a.go_on();
     // A house that was asleep is no longer in the victim's way.
@@ -457,7 +349,7 @@ fn after_senders(a: Actor, mut reader: Reader) -> Done {
 
 /// What the house does that has sender and reader: takes what there is, uses the channel further, which takes
 /// that no dead reader is waited for, and looks at the books. Who died may have left the channel before.
-fn after_readers(a: Actor, tx: Tx, mut reader: Reader) -> Done {
+fn after_readers(a: Actor, tx: Tx, mut reader: Reader<Rx>) -> Done {
     reader.settle(IN_VAIN)?;
     lap(a, &tx, &mut reader)?;
     a.go_on();

@@ -60,14 +60,6 @@ fn deliver<M: Parcel>(a: Actor, rx: &Receiver<M>) -> Result<Delivery<M>, Wrong> 
 
 /// As [`deliver`]; `None` when nothing has come for more than a slice: the dead have been looked for then.
 fn deliver_soon<M: Parcel>(a: Actor, rx: &Receiver<M>) -> Result<Option<Delivery<M>>, Wrong> {
-    match deliver_by(a, rx)? {
-        // At the very end of the time it may have found somebody dead, whose messages come now.
-        None => deliver_by(a, rx),
-        delivery => Ok(delivery),
-    }
-}
-
-fn deliver_by<M: Parcel>(a: Actor, rx: &Receiver<M>) -> Result<Option<Delivery<M>>, Wrong> {
     a.receiving();
     let delivery = rx.deliver_timeout(IN_VAIN);
     note(a, delivery.as_ref().ok())?;
@@ -92,6 +84,23 @@ fn acknowledge<M: Parcel>(a: Actor, delivery: Delivery<M>) -> Result<M, Wrong> {
     let message = delivery.acknowledge();
     a.settled(id);
     Ok(message)
+}
+
+/// Looks for the dead for more than a slice, where there is nothing to be delivered.
+fn find_dead<M: Parcel>(a: Actor, rx: &Receiver<M>) -> Done {
+    match deliver_soon(a, rx)? {
+        Some(_) => wrong("a dead letter was delivered"),
+        None => Ok(()),
+    }
+}
+
+/// Takes and acknowledges what comes. Twice, all has come that there is: at the very end of its time the first one
+/// may find somebody dead, whose messages come then.
+fn settle<M: Parcel>(a: Actor, rx: &Receiver<M>) -> Done {
+    while let Some(delivery) = deliver_soon(a, rx)? {
+        acknowledge(a, delivery)?;
+    }
+    Ok(())
 }
 
 /// Reads all dead letters and acknowledges them; how many there were.
@@ -204,10 +213,7 @@ fn reads_all_letters(a: Actor) -> Done {
     let rx = Rx::open(NAME)?;
     a.let_a_slice_pass();
     a.await_go();
-    // The dead have been looked for then.
-    if deliver_soon(a, &rx)?.is_some() {
-        return wrong("a dead letter was delivered");
-    }
+    find_dead(a, &rx)?;
     settle_letters(a, &rx, 1)?;
     keep(rx)
 }
@@ -315,9 +321,7 @@ fn expects_letters(a: Actor) -> Done {
     a.ready();
     a.await_go();
     let rx = Rx::open(NAME)?;
-    if deliver_soon(a, &rx)?.is_some() {
-        return wrong("a dead letter was delivered");
-    }
+    find_dead(a, &rx)?;
     if settle_letters(a, &rx, 1)? != 1 {
         return wrong("a message was not acknowledged and is no dead letter");
     }
@@ -332,9 +336,7 @@ fn has_letter(a: Actor) -> Done {
     deliver(a, &rx)?.give_back();
     a.ready();
     a.await_go();
-    if deliver_soon(a, &rx)?.is_some() {
-        return wrong("a dead letter was delivered");
-    }
+    find_dead(a, &rx)?;
     settle_letters(a, &rx, 1)?;
     after_receivers(a, tx)
 }
@@ -343,10 +345,9 @@ fn has_letter(a: Actor) -> Done {
 /// further, and looks at the books.
 fn after_receivers<M: Parcel>(a: Actor, tx: Sender<M>) -> Done {
     let rx = Receiver::<M>::open(NAME)?;
-    while let Some(delivery) = deliver_soon(a, &rx)? {
-        acknowledge(a, delivery)?;
-    }
+    settle(a, &rx)?;
     a.go_on();
+    settle(a, &rx)?;
     for _ in 0..=SLOTS {
         send(a, &tx, HOUSES)?;
         acknowledge(a, deliver(a, &rx)?)?;

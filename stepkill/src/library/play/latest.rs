@@ -2,14 +2,14 @@
 //! before, and a sender waits for no dead one.
 
 use super::Play;
-use super::traffic::{
-    HOUSES, IN_VAIN, NAME, SLOTS, VICTIMS, audit, check_held, check_order, keep, make,
+use super::fan_out::{
+    Reader, receives_for_a_moment, receives_until_alone, send, sends, sends_a_clone, sends_a_lap,
 };
+use super::traffic::{HOUSES, IN_VAIN, NAME, SLOTS, VICTIMS, audit, check_held, keep};
 use crate::library::board::{Actor, Done, Phase, identify, wrong};
 use crate::library::case::{Case, Sleeper};
 use crate::stage::Role;
 use crossdock::channel::latest::{Receiver, Sender};
-use crossdock::channel::{RecvError, RecvTimeoutError};
 use crossdock::{Array, registry};
 use std::ops::Range;
 
@@ -18,13 +18,13 @@ type Rx = Receiver<Array<u64>>;
 
 pub(super) fn play() -> Play {
     let cases = vec![
-        Case::new("send", sends, receives).brief().recoverer(receives_until_alone),
-        Case::new("send, a clone stays", sends_a_clone, receives),
-        Case::new("send, in place of an older one", sends_third, receives)
+        Case::new("send", sends::<Tx>, receives).brief().recoverer(receives_until_alone::<Rx>),
+        Case::new("send, a clone stays", sends_a_clone::<Tx>, receives),
+        Case::new("send, in place of an older one", sends_a_lap::<Tx>, receives)
             .recoverer(sends_until_through),
-        Case::new("send to a sleeper", sends, sleeps_to_receive).sleeper(Sleeper::Before),
-        Case::new("send, another sender behind", sends_third, has_rx_and_sends),
-        Case::new("get", gets, has_tx).brief().recoverer(receives_for_a_moment),
+        Case::new("send to a sleeper", sends::<Tx>, sleeps_to_receive).sleeper(Sleeper::Before),
+        Case::new("send, another sender behind", sends_a_lap::<Tx>, has_rx_and_sends),
+        Case::new("get", gets, has_tx).brief().recoverer(receives_for_a_moment::<Rx>),
         Case::new("recv, asleep", receives_asleep, sends_later),
         Case::new("open of a Receiver", opens, has_tx),
         Case::new("drop of a Receiver", drops, has_tx),
@@ -32,49 +32,7 @@ pub(super) fn play() -> Play {
     Play { name: "latest", cases }
 }
 
-/// A reader, and the messages that it has seen.
-struct Reader {
-    rx: Rx,
-    seen: Vec<usize>,
-}
-
-impl Reader {
-    fn new(rx: Rx) -> Self {
-        Self { rx, seen: Vec::new() }
-    }
-
-    fn note(&mut self, array: &Array<u64>) -> Done {
-        self.seen.push(identify(array)?);
-        check_order(&self.seen)
-    }
-
-    fn recv(&mut self) -> Done {
-        let array = self.rx.recv()?;
-        self.note(&array)
-    }
-
-    /// Receives until every sender has gone, or died and been noticed.
-    fn drain(&mut self) -> Done {
-        loop {
-            match self.rx.recv() {
-                Ok(array) => self.note(&array)?,
-                Err(RecvError::Disconnected) => return Ok(()),
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-
-    /// Receives until nothing has come for more than a slice: the dead have been looked for then.
-    fn settle(&mut self) -> Done {
-        loop {
-            match self.rx.recv_timeout(IN_VAIN) {
-                Ok(array) => self.note(&array)?,
-                Err(RecvTimeoutError::Disconnected | RecvTimeoutError::Timeout) => return Ok(()),
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-
+impl Reader<Rx> {
     /// Whether the newest message is the last of a range whose send has returned, or one that was begun after
     /// it; and whether this reader has it already.
     fn check_newest(&self, a: Actor, ids: Range<usize>) -> Done {
@@ -94,52 +52,7 @@ impl Reader {
     }
 }
 
-fn post(a: Actor, tx: &Tx, id: usize, array: Array<u64>) -> Done {
-    a.sending(id);
-    tx.send(array)?;
-    a.sent(id);
-    Ok(())
-}
-
-fn send(a: Actor, tx: &Tx, ids: Range<usize>) -> Done {
-    let id = a.next_id(ids);
-    post(a, tx, id, make(id)?)
-}
-
 // What the victim does.
-
-fn sends(a: Actor) -> Done {
-    let tx = Tx::open(NAME)?;
-    send(a, &tx, VICTIMS)?;
-    let id = a.next_id(VICTIMS);
-    let message = make(id)?;
-    a.begin();
-    post(a, &tx, id, message)?;
-    keep(tx)
-}
-
-fn sends_a_clone(a: Actor) -> Done {
-    let tx = Tx::open(NAME)?;
-    send(a, &tx, VICTIMS)?;
-    let id = a.next_id(VICTIMS);
-    let message: Array<u64> = make(id)?;
-    a.begin();
-    post(a, &tx, id, message.clone())?;
-    keep((tx, message))
-}
-
-/// In the slot of its first message.
-fn sends_third(a: Actor) -> Done {
-    let tx = Tx::open(NAME)?;
-    for _ in 0..SLOTS {
-        send(a, &tx, VICTIMS)?;
-    }
-    let id = a.next_id(VICTIMS);
-    let message = make(id)?;
-    a.begin();
-    post(a, &tx, id, message)?;
-    keep(tx)
-}
 
 fn gets(a: Actor) -> Done {
     let rx = Rx::open(NAME)?;
@@ -179,22 +92,6 @@ fn drops(a: Actor) -> Done {
 }
 
 // Who dies after that.
-
-fn receives_until_alone(a: Actor) -> Done {
-    let mut reader = Reader::new(Rx::open(NAME)?);
-    a.let_a_slice_pass();
-    a.await_go();
-    reader.drain()?;
-    keep(reader.rx)
-}
-
-fn receives_for_a_moment(a: Actor) -> Done {
-    let mut reader = Reader::new(Rx::open(NAME)?);
-    a.let_a_slice_pass();
-    a.await_go();
-    reader.settle()?;
-    keep(reader.rx)
-}
 
 /// Comes to the slot of the dead. (Its messages are the victim's kind: they come after it.)
 fn sends_until_through(a: Actor) -> Done {
@@ -269,7 +166,7 @@ fn sends_later(a: Actor) -> Done {
 
 /// What the house does whose reader was there through it all: hears that all senders have gone, looks at the
 /// newest message, uses the cell further, and looks at the books.
-fn after_senders(a: Actor, mut reader: Reader) -> Done {
+fn after_senders(a: Actor, mut reader: Reader<Rx>) -> Done {
     reader.drain()?;
     a.go_on();
     // A house that was asleep is no longer in the victim's way.
@@ -280,12 +177,12 @@ fn after_senders(a: Actor, mut reader: Reader) -> Done {
 
 /// What the house does that has sender and reader: takes what there is, uses the cell further, which takes that no
 /// dead reader is waited for, and looks at the books. Who died may have left the cell before.
-fn after_readers(a: Actor, tx: Tx, mut reader: Reader) -> Done {
+fn after_readers(a: Actor, tx: Tx, mut reader: Reader<Rx>) -> Done {
     for _ in 0..=SLOTS {
         send(a, &tx, HOUSES)?;
     }
     a.go_on();
-    reader.settle()?;
+    reader.settle(IN_VAIN)?;
     reader.check_newest(a, HOUSES)?;
     drop(tx);
     registry::gc(true)?;
@@ -294,7 +191,7 @@ fn after_readers(a: Actor, tx: Tx, mut reader: Reader) -> Done {
 
 /// More messages than there are slots, each of which is the newest at once; and of all memory only that of the
 /// newest one is held, until the cell has gone.
-fn after_all(a: Actor, mut reader: Reader) -> Done {
+fn after_all(a: Actor, mut reader: Reader<Rx>) -> Done {
     let tx = Tx::open(NAME)?;
     for _ in 0..=SLOTS {
         send(a, &tx, HOUSES)?;
@@ -302,7 +199,7 @@ fn after_all(a: Actor, mut reader: Reader) -> Done {
         reader.check_newest(a, HOUSES)?;
     }
     if a.are_two_dead() {
-        reader.settle()?;
+        reader.settle(IN_VAIN)?;
     }
     check_held(1)?;
     drop((tx, reader));

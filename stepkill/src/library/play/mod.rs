@@ -5,6 +5,7 @@ mod block;
 mod broadcast;
 mod channel;
 mod delivery;
+mod fan_out;
 mod latest;
 mod reaper;
 mod recv;
