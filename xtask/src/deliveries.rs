@@ -18,7 +18,7 @@ mod message;
 pub(crate) mod worker;
 
 use crate::campaign::board::Row;
-use crate::campaign::crew::{Crew, RoleArgs, STEPS};
+use crate::campaign::crew::{Crew, STEPS};
 use crate::campaign::house::{House, contents};
 use crate::campaign::rng::{Rng, mix};
 use crate::campaign::{HANG_MAX, Progress, Violation, ensure, fresh_seed};
@@ -98,21 +98,10 @@ fn campaign(
     seed: u64,
 ) -> Result<(String, u64), Violation> {
     let house = House::new(&format!("deliveries-{kind}"))?;
-    let side = house.side().to_string_lossy().into_owned();
-    let role = |worker: usize, life: u64| {
-        let mut words = vec![
-            "deliveries".to_owned(),
-            format!("--kind={kind}"),
-            format!("--side={side}"),
-            format!("--worker={worker}"),
-            format!("--life={life}"),
-            format!("--seed={seed}"),
-        ];
-        let sabotage = args.sabotage.and_then(|what| what.to_possible_value());
-        words.extend(sabotage.map(|what| format!("--sabotage={}", what.get_name())));
-        words
-    };
-    let mut crew = Crew::new(&house, kind.workers(), Box::new(&role))?;
+    let mut role = vec!["deliveries".to_owned(), format!("--kind={kind}")];
+    let sabotage = args.sabotage.and_then(|what| what.to_possible_value());
+    role.extend(sabotage.map(|what| format!("--sabotage={}", what.get_name())));
+    let mut crew = Crew::new(&house, kind.workers(), &role, seed)?;
     let mut progress = Progress::new();
     let mut turmoil = Turmoil {
         crew: &mut crew,
@@ -128,7 +117,7 @@ fn campaign(
     let verdict = account(kind, &house, &killed)?;
     let (kills, late_us) = (crew.kills, crew.board.max(LATE_US));
     house.prove_empty()?;
-    all_at_once(&house, kind, &role)?;
+    all_at_once(&house, kind, &role, seed)?;
     let proof = house.prove_empty()?;
     let line = format!(
         "{kills} kills ({} of senders, {} of receivers), {verdict}, longest wait beyond its limit \
@@ -276,8 +265,8 @@ fn check_arenas(house: &House) -> Result<(), Violation> {
 }
 
 /// Kills all workers in the middle of their work: nobody is left to clean up.
-fn all_at_once(house: &House, kind: Kind, role: &RoleArgs<'_>) -> Result<(), Violation> {
-    let mut crew = Crew::new(house, kind.workers(), Box::new(role))?;
+fn all_at_once(house: &House, kind: Kind, role: &[String], seed: u64) -> Result<(), Violation> {
+    let mut crew = Crew::new(house, kind.workers(), role, seed)?;
     wait_until_ready(&mut crew)?;
     wait(&mut crew, "nothing is received", |crew| crew.board.sum(GOT) >= 20)?;
     crew.kill_all()

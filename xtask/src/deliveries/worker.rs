@@ -5,28 +5,21 @@ use super::ledger::{Event, Ledger, number};
 use super::message::{Kind, LEN_MIN, Parcel, Words, fill, number_of};
 use super::{SENDERS, WORKERS};
 use crate::campaign::board::{Board, Row};
-use crate::campaign::crew::STEPS;
+use crate::campaign::crew::{STEPS, Seat};
 use crate::campaign::rng::{Rng, mix};
 use crate::campaign::{Violation, ensure};
 use crossdock::channel::{
     RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
 };
 use crossdock::{Array, ArrayMut, Error, arena};
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) seat: Seat,
     #[arg(long)]
     kind: Kind,
-    #[arg(long)]
-    pub(crate) side: PathBuf,
-    #[arg(long)]
-    worker: usize,
-    #[arg(long)]
-    life: u64,
-    #[arg(long)]
-    seed: u64,
     #[arg(long)]
     sabotage: Option<Sabotage>,
 }
@@ -87,7 +80,7 @@ pub(crate) struct Worker<'a, K> {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Violation> {
-    let is_sender = args.worker < SENDERS;
+    let is_sender = args.seat.worker < SENDERS;
     match args.kind {
         Kind::Unique if is_sender => send::<ArrayMut<u64>>(args, &ends::sender(args.kind)?),
         Kind::Unique => receive::<ArrayMut<u64>>(args, &ends::receiver(args.kind)?),
@@ -128,19 +121,20 @@ fn send<M: Parcel>(args: &Args, outlet: &impl Outlet<M>) -> Result<(), Violation
 fn receive<M: Parcel>(args: &Args, inlet: &impl Inlet<M>) -> Result<(), Violation> {
     let mut worker = Worker::<M>::new(args)?;
     if args.kind == Kind::Broadcast {
-        worker.ledger.note(Event::Joined, args.life)?;
+        worker.ledger.note(Event::Joined, args.seat.life)?;
     }
     worker.repeat(|worker| worker.receive(inlet))
 }
 
 impl<'a, K: Words> Worker<'a, K> {
     pub(super) fn new(args: &'a Args) -> Result<Self, Violation> {
-        let seed = mix(args.seed ^ mix(args.life * WORKERS as u64 + args.worker as u64));
+        let seed =
+            mix(args.seat.seed ^ mix(args.seat.life * WORKERS as u64 + args.seat.worker as u64));
         Ok(Self {
             args,
-            row: Row::Worker(args.worker),
-            board: Board::open(&args.side)?,
-            ledger: Ledger::open(&args.side, args.worker)?,
+            row: Row::Worker(args.seat.worker),
+            board: Board::open(&args.seat.side)?,
+            ledger: Ledger::open(&args.seat.side, args.seat.worker)?,
             rng: Rng::new(seed),
             made: 0,
             kept: Vec::new(),
@@ -151,7 +145,7 @@ impl<'a, K: Words> Worker<'a, K> {
         &mut self,
         mut turn: impl FnMut(&mut Self) -> Result<(), Violation>,
     ) -> Result<(), Violation> {
-        self.board.set(self.row, READY, self.args.life);
+        self.board.set(self.row, READY, self.args.seat.life);
         while !self.board.is_stopped() {
             turn(self)?;
             self.look_again()?;
@@ -248,7 +242,7 @@ impl<M: Parcel> Worker<'_, M> {
         let len = (self.rng.log_uniform(max) as usize).max(LEN_MIN);
         let mut array = ArrayMut::uninit(len)?;
         self.made += 1;
-        let number = number(self.args.worker, self.args.life, self.made);
+        let number = number(self.args.seat.worker, self.args.seat.life, self.made);
         fill(&mut array, number);
         if self.spoils(Sabotage::Damage) {
             array[len / 2] ^= 1;
