@@ -15,8 +15,8 @@ type Shared = Array<u64>;
 type Tx = Sender<Unique>;
 type Rx = Receiver<Unique>;
 
-/// Deliveries of a message, where it is not to become a dead letter: two who die, and the house.
-const DELIVERIES: u16 = 3;
+/// Deliveries of a message, where it is not to become a dead letter: two who die, one of them twice, and the house.
+const DELIVERIES: u16 = 4;
 /// Messages that can be without acknowledgement at once.
 const ROWS: u32 = 4;
 
