@@ -104,20 +104,9 @@ impl Figures {
 fn campaign(args: &Args, seed: u64) -> Result<String, Violation> {
     let house = House::new("bank")?;
     let side = house.side().to_string_lossy().into_owned();
-    let role = |worker: usize, life: u64| {
-        let mut words = vec![
-            "bank".to_owned(),
-            format!("--side={side}"),
-            format!("--worker={worker}"),
-            format!("--life={life}"),
-            format!("--seed={seed}"),
-        ];
-        if args.sabotage && worker == 0 {
-            words.push("--sabotage".to_owned());
-        }
-        words
-    };
-    let mut crew = Crew::new(&house, WORKERS, Box::new(&role))?;
+    let mut role = vec!["bank".to_owned()];
+    role.extend(args.sabotage.then(|| "--sabotage".to_owned()));
+    let mut crew = Crew::new(&house, WORKERS, &role, seed)?;
     let mut progress = Progress::new();
     turmoil(&mut crew, args, &mut Rng::new(seed), &mut progress)?;
     crew.stop(HANG_MAX)?;
@@ -126,7 +115,7 @@ fn campaign(args: &Args, seed: u64) -> Result<String, Violation> {
     let kills = crew.kills;
     check(&house, &side)?;
 
-    let mut last = Crew::new(&house, WORKERS, Box::new(&role))?;
+    let mut last = Crew::new(&house, WORKERS, &role, seed)?;
     all_at_once(&mut last)?;
     let verdict = check(&house, &side)?;
     let proof = house.prove_empty()?;

@@ -1,37 +1,47 @@
-//! `cargo xtask deliveries`: a work queue whose two senders and two receivers are killed at random.
+//! `cargo xtask deliveries`: channels whose two senders and two receivers are killed at random.
 //!
 //! What each of them did is in ledgers that are not part of what is tested. At the end they are held against
-//! each other: every message whose send returned was received once, or by a receiver that died before it
-//! could write that down; none was received twice; and all that was received was whole.
+//! each other. Of a queue, every message whose send returned was received once, or by a receiver that died before
+//! it could write that down. Of a queue whose receivers acknowledge, it was acknowledged once, and never came after
+//! that. Of a broadcast, each receiver heard all that was sent while it lived, once and in order. All that was
+//! received was whole.
 //!
-//! Nobody is killed who stands still: between two kills each of the four must have finished something, so
-//! that a kill cannot hide that somebody hangs. Twice the campaign is run, for both kinds of messages.
+//! Nobody is killed who stands still: between two kills each of them must have finished something, so
+//! that a kill cannot hide that somebody hangs. The campaign is run once for each kind of channel and messages.
 
-pub(crate) mod ledger;
-pub(crate) mod message;
+mod account;
+mod acknowledging;
+mod ends;
+mod hearing;
+mod ledger;
+mod message;
 pub(crate) mod worker;
 
 use crate::campaign::board::Row;
-use crate::campaign::crew::{Crew, RoleArgs, STEPS};
+use crate::campaign::crew::{Crew, STEPS};
 use crate::campaign::house::{House, contents};
 use crate::campaign::rng::{Rng, mix};
 use crate::campaign::{HANG_MAX, Progress, Violation, ensure, fresh_seed};
+use account::Account;
 use clap::ValueEnum;
-use ledger::Account;
+use hearing::Hearing;
 use message::Kind;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use worker::{DRAIN, EMPTY, GOT, IDLE, LATE_US, READY, SENT, Sabotage};
 
-/// Kill the senders and receivers of a work queue, and account for every message.
+/// Kill the senders and receivers of queues and broadcasts, and account for every message.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// 200 kills, and nobody is called stuck before 30 seconds.
     #[arg(long)]
     short: bool,
-    /// Kills, half of them for each kind of messages.
-    #[arg(long, default_value_t = 10_000)]
+    /// Kills, as many of them for each kind.
+    #[arg(long, default_value_t = 20_000)]
     kills: u64,
+    /// Only this kind.
+    #[arg(long)]
+    kind: Option<Kind>,
     /// Milliseconds without anything finished after which a sender or a receiver is stuck.
     #[arg(long)]
     stuck_ms: Option<u64>,
@@ -45,7 +55,7 @@ pub(crate) struct Args {
 
 /// Processes that send, the first of the workers.
 pub(crate) const SENDERS: usize = 2;
-/// Processes that send or receive.
+/// Processes that send or receive, and are killed.
 pub(crate) const WORKERS: usize = 4;
 /// Most microseconds between the moment at which everybody has finished something and the next kill.
 const PACE_US: u64 = 4000;
@@ -59,10 +69,12 @@ pub(crate) fn run(mut args: Args) -> ExitCode {
     let patience = if args.short { HANG_MAX } else { Duration::from_secs(1) };
     let stuck = args.stuck_ms.map_or(patience, Duration::from_millis);
     let mut kills = 0;
-    for kind in [Kind::Unique, Kind::Shared] {
-        match campaign(kind, &args, stuck, seed) {
+    let kinds: Vec<Kind> = args.kind.map_or(Kind::ALL.to_vec(), |kind| vec![kind]);
+    for &kind in &kinds {
+        let share = args.kills / kinds.len() as u64;
+        match campaign(kind, share, &args, stuck, seed) {
             Ok((line, count)) => {
-                println!("{:6} {line}", kind.to_string());
+                println!("{:12} {line}", kind.to_string());
                 kills += count;
             }
             Err(Violation(text)) => {
@@ -72,34 +84,24 @@ pub(crate) fn run(mut args: Args) -> ExitCode {
         }
     }
     println!(
-        "deliveries: {kills} kills, each acknowledged message received once or lost with its receiver, \
-         0 twice, 0 damaged, 0 stuck, 0 names and 0 bytes left (seed {seed})"
+        "deliveries: {kills} kills, each message received as its kind of channel promises, 0 twice, 0 damaged, \
+         0 stuck, 0 names and 0 bytes left (seed {seed})"
     );
     ExitCode::SUCCESS
 }
 
 fn campaign(
     kind: Kind,
+    kills: u64,
     args: &Args,
     stuck: Duration,
     seed: u64,
 ) -> Result<(String, u64), Violation> {
     let house = House::new(&format!("deliveries-{kind}"))?;
-    let side = house.side().to_string_lossy().into_owned();
-    let role = |worker: usize, life: u64| {
-        let mut words = vec![
-            "deliveries".to_owned(),
-            format!("--kind={kind}"),
-            format!("--side={side}"),
-            format!("--worker={worker}"),
-            format!("--life={life}"),
-            format!("--seed={seed}"),
-        ];
-        let sabotage = args.sabotage.and_then(|what| what.to_possible_value());
-        words.extend(sabotage.map(|what| format!("--sabotage={}", what.get_name())));
-        words
-    };
-    let mut crew = Crew::new(&house, WORKERS, Box::new(&role))?;
+    let mut role = vec!["deliveries".to_owned(), format!("--kind={kind}")];
+    let sabotage = args.sabotage.and_then(|what| what.to_possible_value());
+    role.extend(sabotage.map(|what| format!("--sabotage={}", what.get_name())));
+    let mut crew = Crew::new(&house, kind.workers(), &role, seed)?;
     let mut progress = Progress::new();
     let mut turmoil = Turmoil {
         crew: &mut crew,
@@ -107,15 +109,15 @@ fn campaign(
         killed: [0; WORKERS],
         stuck,
     };
-    turmoil.run(args.kills / 2, &mut progress)?;
+    turmoil.run(kills, &mut progress)?;
     let killed = turmoil.killed;
     drain(&mut crew)?;
     check_arenas(&house)?;
     crew.stop(HANG_MAX)?;
-    let verdict = Account::read(&house.side())?.check(&killed)?;
+    let verdict = account(kind, &house, &killed)?;
     let (kills, late_us) = (crew.kills, crew.board.max(LATE_US));
     house.prove_empty()?;
-    all_at_once(&house, &role)?;
+    all_at_once(&house, kind, &role, seed)?;
     let proof = house.prove_empty()?;
     let line = format!(
         "{kills} kills ({} of senders, {} of receivers), {verdict}, longest wait beyond its limit \
@@ -126,6 +128,19 @@ fn campaign(
         progress.elapsed().as_secs_f64(),
     );
     Ok((line, kills))
+}
+
+/// Holds the ledgers against each other.
+fn account(kind: Kind, house: &House, killed: &[u64; WORKERS]) -> Result<String, Violation> {
+    let ledgers = (0..kind.workers()).map(|worker| ledger::read(&house.side(), worker));
+    if kind == Kind::Broadcast {
+        let mut hearing = Hearing::default();
+        ledgers.into_iter().try_for_each(|notes| hearing.add(&notes?))?;
+        return hearing.check(killed[..SENDERS].iter().sum());
+    }
+    let mut account = Account::default();
+    (0..).zip(ledgers).try_for_each(|(worker, notes)| account.add(worker, &notes?))?;
+    account.check(kind, killed)
 }
 
 /// The killing.
@@ -186,10 +201,11 @@ impl Turmoil<'_, '_> {
     fn wait_for_all_to_move(&mut self) -> Result<(), Violation> {
         let steps = |crew: &Crew<'_>, worker| crew.board.get(Row::Worker(worker), STEPS);
         let start = Instant::now();
-        let before: Vec<u64> = (0..WORKERS).map(|worker| steps(self.crew, worker)).collect();
+        let all = 0..self.crew.len();
+        let before: Vec<u64> = all.clone().map(|worker| steps(self.crew, worker)).collect();
         loop {
             self.crew.watch()?;
-            let still = (0..WORKERS).find(|worker| steps(self.crew, *worker) == before[*worker]);
+            let still = all.clone().find(|worker| steps(self.crew, *worker) == before[*worker]);
             let Some(worker) = still else { return Ok(()) };
             ensure(start.elapsed() < self.stuck, || {
                 let end = if worker < SENDERS { "sender" } else { "receiver" };
@@ -203,7 +219,8 @@ impl Turmoil<'_, '_> {
 /// Waits until every worker has the channel open.
 fn wait_until_ready(crew: &mut Crew<'_>) -> Result<(), Violation> {
     wait(crew, "a worker cannot open the channel", |crew| {
-        (0..WORKERS).all(|worker| crew.board.get(Row::Worker(worker), READY) == crew.life(worker))
+        (0..crew.len())
+            .all(|worker| crew.board.get(Row::Worker(worker), READY) == crew.life(worker))
     })
 }
 
@@ -229,7 +246,7 @@ fn drain(crew: &mut Crew<'_>) -> Result<(), Violation> {
     // No send has been in progress since then: what is in the queue now is all there will be.
     crew.board.set(Row::Controller, DRAIN, 2);
     wait(crew, "the queue does not drain", |crew| {
-        (SENDERS..WORKERS).all(|worker| crew.board.get(Row::Worker(worker), EMPTY) >= 2)
+        (SENDERS..crew.len()).all(|worker| crew.board.get(Row::Worker(worker), EMPTY) >= 2)
     })
 }
 
@@ -248,8 +265,8 @@ fn check_arenas(house: &House) -> Result<(), Violation> {
 }
 
 /// Kills all workers in the middle of their work: nobody is left to clean up.
-fn all_at_once(house: &House, role: &RoleArgs<'_>) -> Result<(), Violation> {
-    let mut crew = Crew::new(house, WORKERS, Box::new(role))?;
+fn all_at_once(house: &House, kind: Kind, role: &[String], seed: u64) -> Result<(), Violation> {
+    let mut crew = Crew::new(house, kind.workers(), role, seed)?;
     wait_until_ready(&mut crew)?;
     wait(&mut crew, "nothing is received", |crew| crew.board.sum(GOT) >= 20)?;
     crew.kill_all()

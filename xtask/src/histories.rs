@@ -6,8 +6,9 @@
 //! In an episode, three workers make eight calls each on one object and note for every call when it began
 //! and ended, by a clock that they share. A round is some groups of episodes: the workers meet at the
 //! beginning of each group, then play its episodes in turns. Every round has fresh objects, but for the
-//! queues, which are empty between two rounds.
+//! queues and cells, which are empty between two rounds.
 
+mod cell;
 mod checker;
 pub(crate) mod judge;
 mod object;

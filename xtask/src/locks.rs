@@ -85,22 +85,10 @@ fn turmoil(args: &Args, primitive: Primitive, seed: u64) -> Result<u64, Violatio
     let name = primitive.name();
     let within = |Violation(text)| Violation(format!("{name}: {text}"));
     let house = House::new(&format!("locks-{name}"))?;
-    let side = house.side().to_string_lossy().into_owned();
-    let sabotage = args.sabotage;
-    let role = move |worker: usize, life: u64| {
-        let mut words = vec![
-            "locks".to_owned(),
-            format!("--side={side}"),
-            format!("--primitive={name}"),
-            format!("--worker={worker}"),
-            format!("--life={life}"),
-            format!("--seed={seed}"),
-        ];
-        words.extend(sabotage.then(|| "--sabotage".to_owned()));
-        words
-    };
+    let mut role = vec!["locks".to_owned(), format!("--primitive={name}")];
+    role.extend(args.sabotage.then(|| "--sabotage".to_owned()));
     let mut rng = Rng::new(seed ^ primitive as u64);
-    let mut crew = Crew::new(&house, WORKERS, Box::new(role))?;
+    let mut crew = Crew::new(&house, WORKERS, &role, seed)?;
     let mut progress = Progress::new();
     wait_until_working(&mut crew).map_err(within)?;
     while crew.kills < args.kills {

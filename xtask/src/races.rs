@@ -84,19 +84,9 @@ pub(crate) fn run(args: Args) -> ExitCode {
 
 fn campaign(part: &Part, args: &Args, seed: u64) -> Result<Tally, Violation> {
     let house = House::new(&format!("races-{}", part.act))?;
-    let side = house.side().to_string_lossy().into_owned();
-    let role = |worker: usize, life: u64| {
-        vec![
-            "races".to_owned(),
-            format!("--act={}", part.act),
-            format!("--side={side}"),
-            format!("--worker={worker}"),
-            format!("--life={life}"),
-            format!("--seed={seed}"),
-            format!("--sabotage={}", args.sabotage),
-        ]
-    };
-    let mut crew = Crew::new(&house, WORKERS, Box::new(&role))?;
+    let mut role = vec!["races".to_owned(), format!("--act={}", part.act)];
+    role.extend(args.sabotage.then(|| "--sabotage".to_owned()));
+    let mut crew = Crew::new(&house, WORKERS, &role, seed)?;
     let mut rng = Rng::new(seed);
     let mut progress = Progress::new();
     let rounds = |full: u64| full * args.times / if args.short { 30 } else { 1 };
@@ -121,7 +111,7 @@ fn campaign(part: &Part, args: &Args, seed: u64) -> Result<Tally, Violation> {
     let (checks, busy) = (crew.board.sum(CHECKS), crew.board.sum(BUSY));
     let longest_ms = crew.board.max(MAX_US) as f64 / 1e3;
     // Once more, and this time nobody is left to clean up.
-    let mut last = Crew::new(&house, WORKERS, Box::new(&role))?;
+    let mut last = Crew::new(&house, WORKERS, &role, seed)?;
     while last.board.sum(ATTACHES) < 200 {
         last.watch()?;
         std::thread::sleep(Duration::from_millis(1));

@@ -6,7 +6,7 @@ pub(crate) mod sabotage;
 pub(crate) mod worker;
 
 use crate::campaign::board::Row;
-use crate::campaign::crew::{Crew, RoleArgs};
+use crate::campaign::crew::Crew;
 use crate::campaign::house::{House, contents};
 use crate::campaign::rng::Rng;
 use crate::campaign::{HANG_MAX, Progress, Violation, ensure, fresh_seed};
@@ -66,21 +66,10 @@ pub(crate) fn run(mut args: Args) -> ExitCode {
 
 fn campaign(args: &Args, seed: u64) -> Result<String, Violation> {
     let house = House::new("soak")?;
-    let side = house.side().to_string_lossy().into_owned();
-    let role = |worker: usize, life: u64| {
-        let mut words = vec![
-            "soak".to_owned(),
-            format!("--side={side}"),
-            format!("--worker={worker}"),
-            format!("--life={life}"),
-            format!("--max-bytes={}", args.max_bytes),
-            format!("--seed={seed}"),
-        ];
-        let sabotage = args.sabotage.and_then(|what| what.to_possible_value());
-        words.extend(sabotage.map(|what| format!("--sabotage={}", what.get_name())));
-        words
-    };
-    let mut crew = Crew::new(&house, WORKERS, Box::new(&role))?;
+    let mut role = vec!["soak".to_owned(), format!("--max-bytes={}", args.max_bytes)];
+    let sabotage = args.sabotage.and_then(|what| what.to_possible_value());
+    role.extend(sabotage.map(|what| format!("--sabotage={}", what.get_name())));
+    let mut crew = Crew::new(&house, WORKERS, &role, seed)?;
     let mut progress = Progress::new();
     let (killed, peak_bytes) =
         turmoil(&house, &mut crew, args, &mut Rng::new(seed), &mut progress)?;
@@ -91,7 +80,7 @@ fn campaign(args: &Args, seed: u64) -> Result<String, Violation> {
     let (kills, leaves) = (crew.kills, crew.leaves);
     let longest_ms = crew.board.max(MAX_HANG_US) as f64 / 1e3;
     house.prove_empty()?;
-    all_at_once(&house, &role)?;
+    all_at_once(&house, &role, seed)?;
     let proof = house.prove_empty()?;
     Ok(format!(
         "{verdict}, {kills} kills, {leaves} leaves, 0 stale, 0 corrupt, longest wait beyond its \
@@ -142,8 +131,8 @@ fn turmoil(
 }
 
 /// Kills all workers in the middle of their work: nobody is left to clean up.
-fn all_at_once(house: &House, role: &RoleArgs<'_>) -> Result<(), Violation> {
-    let mut crew = Crew::new(house, WORKERS, Box::new(role))?;
+fn all_at_once(house: &House, role: &[String], seed: u64) -> Result<(), Violation> {
+    let mut crew = Crew::new(house, WORKERS, role, seed)?;
     wait_until_ready(&mut crew)?;
     while crew.board.sum(GOT) < 20 {
         crew.watch()?;

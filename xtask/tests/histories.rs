@@ -31,6 +31,8 @@ fn a_fault_of_any_object_would_be_noticed() {
         ("lost-message", "Queue"),
         ("second-message", "Queue"),
         ("late-message", "Queue"),
+        ("lost-put", "Cell"),
+        ("stale-get", "Cell"),
     ] {
         let (succeeded, text) = histories(&["--sabotage", sabotage]);
         let is_found = text.contains(&format!("violation: {object} in round"));

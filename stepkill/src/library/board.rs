@@ -23,6 +23,15 @@ const ROLES: usize = 6;
 const BEGUN: u8 = 1;
 /// Its send has returned.
 const ACKNOWLEDGED: u8 = 2;
+/// A receiver has begun to say that it is done with it.
+const SETTLING: u8 = 4;
+/// That has returned.
+const SETTLED: u8 = 8;
+
+/// A role has prepared itself.
+const READY: u32 = 1;
+/// A role that lives has found everything in order, and has nothing left to do.
+const FINISHED: u32 = 2;
 
 /// What is wrong.
 #[derive(Debug)]
@@ -60,7 +69,7 @@ pub(crate) enum Phase {
 #[repr(C)]
 pub(crate) struct Board {
     phase: AtomicU32,
-    /// Roles that have said that they are ready.
+    /// How far each role is.
     ready: [AtomicU32; ROLES],
     /// The house is about to sleep in the library.
     is_to_sleep: AtomicU32,
@@ -164,11 +173,16 @@ impl Board {
             self.sent[*id].load(Relaxed) & ACKNOWLEDGED != 0
                 && self.received[*id].load(Relaxed) == 0
         });
+        (lost.collect(), self.cut_off())
+    }
+
+    /// Receives that a death cut off.
+    fn cut_off(&self) -> usize {
         let cut_off = self.receives.iter().filter(|[begun, ended]| {
             // Whoever lives and asks is not inside a receive.
             begun.load(Relaxed) > ended.load(Relaxed)
         });
-        (lost.collect(), cut_off.count())
+        cut_off.count()
     }
 }
 
@@ -191,9 +205,39 @@ impl Actor {
 
     /// This process has prepared itself.
     pub(crate) fn ready(self) {
+        self.reach(READY);
+    }
+
+    /// This process, which lives, has found everything in order.
+    pub(crate) fn finish(self) {
+        self.reach(FINISHED);
+    }
+
+    fn reach(self, point: u32) {
         let word = &self.board().ready[self.role as usize];
-        word.store(1, Release);
+        word.store(point, Release);
         wake_all(word);
+    }
+
+    /// Sleeps until somebody else has prepared himself.
+    pub(crate) fn await_ready(self, role: Role) {
+        self.await_point(role, READY);
+    }
+
+    /// Sleeps until somebody else has finished.
+    pub(crate) fn await_finished(self, role: Role) {
+        self.await_point(role, FINISHED);
+    }
+
+    fn await_point(self, role: Role, point: u32) {
+        let word = &self.board().ready[role as usize];
+        loop {
+            let now = word.load(Acquire);
+            if now >= point {
+                return;
+            }
+            wait(word, now, Deadline::after(LOOK));
+        }
     }
 
     /// Sleeps until the trial is as far as this.
@@ -280,6 +324,58 @@ impl Actor {
         free.expect("a trial has fewer messages")
     }
 
+    /// A receiver says that it is done with a message.
+    pub(crate) fn settling(self, id: usize) {
+        self.board().sent[id].fetch_or(SETTLING, Relaxed);
+    }
+
+    /// It has said so.
+    pub(crate) fn settled(self, id: usize) {
+        self.board().sent[id].fetch_or(SETTLED, Relaxed);
+    }
+
+    /// Whether somebody has said that he is done with a message.
+    pub(crate) fn is_settled(self, id: usize) -> bool {
+        self.board().sent[id].load(Relaxed) & SETTLED != 0
+    }
+
+    /// Looks at a delivery: the message must not have been settled, and come as often as it says, as far as
+    /// the dead could tell.
+    pub(crate) fn check_delivery(self, id: usize, deliveries: u64) -> Done {
+        let board = self.board();
+        if self.is_settled(id) {
+            return wrong(format_args!("message {id} came again after it was settled"));
+        }
+        let known = u64::from(board.received[id].load(Relaxed));
+        if (known..=known + board.cut_off() as u64).contains(&deliveries) {
+            return Ok(());
+        }
+        wrong(format_args!("message {id} came {known} times, and this is the {deliveries}th"))
+    }
+
+    /// Whether every message whose send returned has been settled, or its receiver died of that.
+    pub(crate) fn check_settled(self) -> Done {
+        for (id, state) in self.board().sent.iter().enumerate() {
+            let state = state.load(Relaxed);
+            if state & ACKNOWLEDGED != 0 && state & (SETTLING | SETTLED) == 0 {
+                return wrong(format_args!("message {id} is lost"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the send of a message has begun.
+    pub(crate) fn is_begun(self, id: usize) -> bool {
+        self.board().sent[id].load(Relaxed) & BEGUN != 0
+    }
+
+    /// The messages of a range whose send has begun, and for each whether it has returned.
+    pub(crate) fn sends(self, ids: Range<usize>) -> Vec<(usize, bool)> {
+        let state = |id: usize| (id, self.board().sent[id].load(Relaxed));
+        let begun = ids.map(state).filter(|(_, state)| state & BEGUN != 0);
+        begun.map(|(id, state)| (id, state & ACKNOWLEDGED != 0)).collect()
+    }
+
     /// Whether every message that was acknowledged has been received, and none twice.
     pub(crate) fn check_messages(self) -> Done {
         let board = self.board();
@@ -333,9 +429,12 @@ impl Actor {
         board.went_on_ns.load(Acquire) != 0 || board.phase.load(Acquire) >= Phase::End as u32
     }
 
-    /// Says what the house found.
+    /// Says what the house found, or what somebody else has complained of before.
     pub(crate) fn conclude(self, done: Done) {
         let board = self.board();
+        if board.verdict.load(Acquire) != 0 {
+            return;
+        }
         board.finished_ns.store(now_ns(), Relaxed);
         let text = done.err().map(|Wrong(text)| text).unwrap_or_default();
         let bytes = &text.as_bytes()[..text.len().min(TEXT_BYTES_MAX)];
@@ -355,7 +454,7 @@ pub(crate) fn element(id: usize, index: usize) -> u64 {
 }
 
 /// Which message it is; an error if it is none, or not whole.
-fn identify(message: &[u64]) -> Result<usize, Wrong> {
+pub(crate) fn identify(message: &[u64]) -> Result<usize, Wrong> {
     let id = message.first().map_or(usize::MAX, |first| *first as usize / LEN);
     let is_whole = message.iter().enumerate().all(|(index, value)| *value == element(id, index));
     if is_whole && message.len() == LEN && id < MESSAGES_MAX {

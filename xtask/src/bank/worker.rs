@@ -4,21 +4,14 @@ use super::WORKERS;
 use super::teller::{Tally, Teller};
 use super::vault::Vault;
 use crate::campaign::board::{Board, Row};
-use crate::campaign::crew::STEPS;
+use crate::campaign::crew::{STEPS, Seat};
 use crate::campaign::rng::{Rng, mix};
 use crate::campaign::{Violation, ensure};
-use std::path::PathBuf;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    #[arg(long)]
-    pub(crate) side: PathBuf,
-    #[arg(long, default_value_t = 0)]
-    pub(crate) worker: usize,
-    #[arg(long, default_value_t = 0)]
-    pub(crate) life: u64,
-    #[arg(long, default_value_t = 0)]
-    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) seat: Seat,
     #[arg(long)]
     pub(crate) sabotage: bool,
     /// Repair what is left and check the sum, alone.
@@ -44,18 +37,18 @@ pub(crate) fn run(args: &Args) -> Result<(), Violation> {
 }
 
 fn work(args: &Args) -> Result<(), Violation> {
-    let board = Board::open(&args.side)?;
-    let row = Row::Worker(args.worker);
+    let board = Board::open(&args.seat.side)?;
+    let row = Row::Worker(args.seat.worker);
     let vault = Vault::open()?;
-    let rng = Rng::new(args.seed ^ mix(args.life << 8 | args.worker as u64));
-    let mut teller = Teller::new(&vault, rng, args.sabotage);
-    teller.adopt(args.worker)?;
-    board.set(row, READY, args.life);
+    let rng = Rng::new(args.seat.seed ^ mix(args.seat.life << 8 | args.seat.worker as u64));
+    let mut teller = Teller::new(&vault, rng, args.sabotage && args.seat.worker == 0);
+    teller.adopt(args.seat.worker)?;
+    board.set(row, READY, args.seat.life);
     while !board.is_stopped() {
         if teller.one_in(STEPS_PER_AUDIT) {
             teller.audit()?;
         } else {
-            teller.transfer(args.worker)?;
+            teller.transfer(args.seat.worker)?;
         }
         publish(&board, row, &mut teller.tally);
         board.add(row, STEPS, 1);

@@ -3,6 +3,7 @@
 use super::board::{Board, FIELDS, Row};
 use super::house::House;
 use super::{HANG_MAX, Violation, ensure};
+use std::path::PathBuf;
 use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
@@ -11,14 +12,37 @@ pub(crate) const LIFE: usize = FIELDS - 1;
 /// Steps that a worker has made: stands still when it hangs.
 pub(crate) const STEPS: usize = FIELDS - 2;
 
-/// The arguments of a worker's role: worker and life.
-pub(crate) type RoleArgs<'a> = dyn Fn(usize, u64) -> Vec<String> + 'a;
+/// What every worker is told: which one it is.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct Seat {
+    #[arg(long)]
+    pub(crate) side: PathBuf,
+    #[arg(long, default_value_t = 0)]
+    pub(crate) worker: usize,
+    #[arg(long, default_value_t = 0)]
+    pub(crate) life: u64,
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+}
+
+impl Seat {
+    fn words(&self) -> [String; 4] {
+        let Self { side, worker, life, seed } = self;
+        [
+            format!("--side={}", side.display()),
+            format!("--worker={worker}"),
+            format!("--life={life}"),
+            format!("--seed={seed}"),
+        ]
+    }
+}
 
 /// The workers.
 pub(crate) struct Crew<'a> {
     house: &'a House,
     pub(crate) board: Board,
-    args: Box<RoleArgs<'a>>,
+    role: Vec<String>,
+    seed: u64,
     workers: Vec<Worker>,
     pub(crate) kills: u64,
     pub(crate) leaves: u64,
@@ -32,15 +56,17 @@ struct Worker {
 }
 
 impl<'a> Crew<'a> {
-    /// Starts `count` workers.
+    /// Starts `count` workers in a role, which is told where they sit besides its words.
     pub(crate) fn new(
         house: &'a House,
         count: usize,
-        args: Box<RoleArgs<'a>>,
+        role: &[String],
+        seed: u64,
     ) -> Result<Self, Violation> {
         let board = Board::open(&house.side())?;
         board.clear();
-        let mut crew = Self { house, board, args, workers: Vec::new(), kills: 0, leaves: 0 };
+        let (role, workers) = (role.to_vec(), Vec::new());
+        let mut crew = Self { house, board, role, seed, workers, kills: 0, leaves: 0 };
         for worker in 0..count {
             let worker = crew.start(worker, 1)?;
             crew.workers.push(worker);
@@ -50,7 +76,8 @@ impl<'a> Crew<'a> {
 
     fn start(&self, worker: usize, life: u64) -> Result<Worker, Violation> {
         self.board.set(Row::Worker(worker), LIFE, life);
-        let child = self.house.spawn(&(self.args)(worker, life))?;
+        let seat = Seat { side: self.house.side(), worker, life, seed: self.seed };
+        let child = self.house.spawn(&[&self.role[..], &seat.words()].concat())?;
         let steps = self.board.get(Row::Worker(worker), STEPS);
         Ok(Worker { child, life, steps, moved: Instant::now() })
     }
@@ -70,6 +97,11 @@ impl<'a> Crew<'a> {
         let life = self.workers[worker].life + 1;
         self.workers[worker] = self.start(worker, life)?;
         Ok(())
+    }
+
+    /// Workers that there are.
+    pub(crate) fn len(&self) -> usize {
+        self.workers.len()
     }
 
     /// The number of the life that a worker is in.

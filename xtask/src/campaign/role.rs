@@ -45,24 +45,26 @@ pub(crate) fn run(args: Args) -> ExitCode {
     // A controller that is interrupted leaves no worker behind.
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
     match args.role {
-        Role::Bank(args) => finish(Some(&args.side.clone()), crate::bank::worker::run(&args)),
+        Role::Bank(args) => finish(Some(&args.seat.side.clone()), crate::bank::worker::run(&args)),
         Role::Deliveries(args) => {
-            finish(Some(&args.side.clone()), crate::deliveries::worker::run(&args))
+            finish(Some(&args.seat.side.clone()), crate::deliveries::worker::run(&args))
         }
         Role::Gc => finish(None, sweep()),
         Role::Helper(args) => finish(None, crate::hostile::live::help(&args)),
         Role::Histories(args) => finish(None, crate::histories::worker::run(&args)),
         Role::Judge(args) => finish(None, crate::histories::judge::run(&args)),
         Role::Row(args) => finish(None, crate::hostile::ground::run(&args)),
-        Role::Locks(args) => finish(Some(&args.side.clone()), crate::locks::worker::run(&args)),
+        Role::Locks(args) => {
+            finish(Some(&args.seat.side.clone()), crate::locks::worker::run(&args))
+        }
         Role::LocksCheck(args) => {
             finish(Some(&args.side.clone()), crate::locks::worker::check(&args))
         }
         Role::LocksRecovery(args) => {
             finish(Some(&args.side.clone()), crate::locks::recovery::run(&args))
         }
-        Role::Races(args) => finish(Some(&args.side.clone()), crate::races::worker::run(args)),
-        Role::Soak(args) => finish(Some(&args.side.clone()), crate::soak::worker::run(&args)),
+        Role::Races(args) => finish(Some(&args.seat.side.clone()), crate::races::worker::run(args)),
+        Role::Soak(args) => finish(Some(&args.seat.side.clone()), crate::soak::worker::run(&args)),
     }
 }
 

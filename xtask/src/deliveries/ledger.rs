@@ -1,14 +1,13 @@
-//! Who sent and received what: a note before each send, one after it, one after each receive.
+//! Who sent and received what: a note before each send, one after it, one after each receive, and one before and
+//! one after each acknowledgement.
 //!
 //! A note is one word, written at the end of a file of its writer's own by one system call: what is written
 //! is there whatever happens to the writer.
 
-use super::{SENDERS, WORKERS};
-use crate::campaign::{Violation, ensure};
-use std::collections::HashMap;
+use crate::campaign::Violation;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What is noted, in the highest bits of a note.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,16 +20,65 @@ pub(crate) enum Event {
     Back = 2,
     /// It has been received.
     Got = 3,
+    /// A receiver begins a life, with this number.
+    Joined = 4,
+    /// A received message is about to be acknowledged.
+    Settling = 5,
+    /// That has returned.
+    Settled = 6,
 }
 
-const EVENT_SHIFT: u32 = 62;
-const NUMBER_MASK: u64 = (1 << EVENT_SHIFT) - 1;
+const EVENTS: [Event; 7] = [
+    Event::Offer,
+    Event::Sent,
+    Event::Back,
+    Event::Got,
+    Event::Joined,
+    Event::Settling,
+    Event::Settled,
+];
+
+const EVENT_SHIFT: u32 = 60;
 const SENDER_SHIFT: u32 = 56;
+const DELIVERIES_SHIFT: u32 = 52;
+const DELIVERIES_MASK: u64 = 0xf;
 const LIFE_SHIFT: u32 = 32;
+const NUMBER_MASK: u64 = !(0xf << EVENT_SHIFT | DELIVERIES_MASK << DELIVERIES_SHIFT);
 
 /// The number of the message that a sender sends as the `nth` of its life.
 pub(crate) fn number(sender: usize, life: u64, nth: u64) -> u64 {
     (sender as u64) << SENDER_SHIFT | life << LIFE_SHIFT | nth
+}
+
+/// The sender of a message.
+pub(crate) fn sender_of(number: u64) -> u64 {
+    number >> SENDER_SHIFT
+}
+
+/// One note.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Note {
+    pub(crate) event: Event,
+    pub(crate) number: u64,
+    /// How often the message had been delivered then, if that is counted.
+    pub(crate) deliveries: u64,
+}
+
+impl Note {
+    pub(crate) fn new(event: Event, number: u64) -> Self {
+        Self { event, number, deliveries: 0 }
+    }
+
+    fn to_word(self) -> u64 {
+        let deliveries = (self.deliveries & DELIVERIES_MASK) << DELIVERIES_SHIFT;
+        (self.event as u64) << EVENT_SHIFT | deliveries | self.number & NUMBER_MASK
+    }
+
+    fn from_word(word: u64) -> Option<Self> {
+        let event = *EVENTS.get((word >> EVENT_SHIFT) as usize)?;
+        let deliveries = word >> DELIVERIES_SHIFT & DELIVERIES_MASK;
+        Some(Self { event, number: word & NUMBER_MASK, deliveries })
+    }
 }
 
 /// The notes of one worker.
@@ -43,120 +91,41 @@ impl Ledger {
     }
 
     pub(crate) fn note(&mut self, event: Event, number: u64) -> io::Result<()> {
-        self.0.write_all(&((event as u64) << EVENT_SHIFT | number).to_le_bytes())
+        self.write(Note::new(event, number))
+    }
+
+    pub(crate) fn write(&mut self, note: Note) -> io::Result<()> {
+        self.0.write_all(&note.to_word().to_le_bytes())
     }
 }
 
-fn path(side: &Path, worker: usize) -> std::path::PathBuf {
+fn path(side: &Path, worker: usize) -> PathBuf {
     side.join(format!("ledger-{worker}"))
 }
 
-/// What happened to one message.
-#[derive(Clone, Copy, Debug, Default)]
-struct Fate {
-    is_offered: bool,
-    is_sent: bool,
-    is_back: bool,
-    got: u32,
-}
-
-/// All ledgers together.
-#[derive(Debug, Default)]
-pub(crate) struct Account(HashMap<u64, Fate>);
-
-impl Account {
-    pub(crate) fn read(side: &Path) -> Result<Self, Violation> {
-        let mut account = Self::default();
-        for worker in 0..WORKERS {
-            account.add(worker, &std::fs::read(path(side, worker))?)?;
-        }
-        Ok(account)
-    }
-
-    fn add(&mut self, worker: usize, notes: &[u8]) -> Result<(), Violation> {
-        // A sender's messages arrive at a receiver in the order in which they were sent.
-        let mut last = HashMap::new();
-        for note in notes.chunks_exact(size_of::<u64>()) {
-            let note = u64::from_le_bytes(note.try_into()?);
-            let number = note & NUMBER_MASK;
-            let fate = self.0.entry(number).or_default();
-            match note >> EVENT_SHIFT {
-                0 => fate.is_offered = true,
-                1 => fate.is_sent = true,
-                2 => fate.is_back = true,
-                _ => {
-                    fate.got += 1;
-                    let before = last.insert(number >> SENDER_SHIFT, number);
-                    ensure(before.is_none_or(|before| before <= number), || {
-                        format!("receiver {worker} got message {number:#x} after {before:#x?}")
-                    })?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether everything that was acknowledged was received once, but for what the dead took with them.
-    pub(crate) fn check(&self, killed: &[u64; WORKERS]) -> Result<String, Violation> {
-        let (mut sent, mut got, mut lost, mut unfinished) = (0, 0, 0, 0);
-        for (number, fate) in &self.0 {
-            let is_sound = fate.is_offered && fate.got <= 1 && !(fate.is_back && fate.got > 0);
-            ensure(is_sound, || {
-                let what = match fate {
-                    Fate { is_offered: false, .. } => "though it was never sent",
-                    Fate { is_back: true, .. } => "though it was given back",
-                    _ => "twice",
-                };
-                format!("message {number:#x} was received {what}: {fate:?}")
-            })?;
-            sent += u64::from(fate.is_sent);
-            got += u64::from(fate.got);
-            lost += u64::from(fate.is_sent && fate.got == 0);
-            unfinished += u64::from(!fate.is_sent && !fate.is_back);
-        }
-        let deaths = |workers: &[u64]| workers.iter().sum::<u64>();
-        let (senders, receivers) = (deaths(&killed[..SENDERS]), deaths(&killed[SENDERS..]));
-        ensure(lost <= receivers, || {
-            format!("{lost} acknowledged messages lost, {receivers} deaths of receivers")
-        })?;
-        ensure(unfinished <= senders, || {
-            format!("{unfinished} sends unfinished, {senders} deaths of senders")
-        })?;
-        Ok(format!(
-            "{sent} acknowledged, {got} received, 0 twice, {lost} lost with a dead receiver, \
-             {unfinished} unfinished by a dead sender"
-        ))
-    }
+/// All notes of a worker, in order.
+pub(crate) fn read(side: &Path, worker: usize) -> Result<Vec<Note>, Violation> {
+    let bytes = std::fs::read(path(side, worker))?;
+    let words = bytes.chunks_exact(size_of::<u64>());
+    let note = |word: &[u8]| {
+        let word = u64::from_le_bytes(word.try_into()?);
+        Note::from_word(word).ok_or_else(|| Violation(format!("worker {worker} noted {word:#x}")))
+    };
+    words.map(note).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn account(sender: &[(Event, u64)], receiver: &[(Event, u64)]) -> Result<String, Violation> {
-        let mut account = Account::default();
-        for (worker, notes) in [(0, sender), (SENDERS, receiver)] {
-            let words = notes.iter().map(|(event, number)| (*event as u64) << EVENT_SHIFT | number);
-            account.add(worker, &words.flat_map(u64::to_le_bytes).collect::<Vec<_>>())?;
-        }
-        account.check(&[0; WORKERS])
-    }
-
     #[test]
-    fn only_what_was_sent_and_received_once_and_in_order_is_sound() {
-        use Event::{Back, Got, Offer, Sent};
-        let both = [(Offer, 1), (Sent, 1), (Offer, 2), (Sent, 2)];
-        assert!(account(&both, &[(Got, 1), (Got, 2)]).is_ok());
-        for (wrong, received) in [
-            ("order", &[(Got, 2), (Got, 1)][..]),
-            ("lost", &[(Got, 1)]),
-            ("twice", &[(Got, 1), (Got, 2), (Got, 2)]),
-            ("never sent", &[(Got, 1), (Got, 2), (Got, 3)]),
-        ] {
-            assert!(account(&both, received).is_err(), "{wrong}");
+    fn a_note_survives_being_written_down() {
+        for event in EVENTS {
+            let note =
+                Note { event, number: number(3, 0xfffff, u64::from(u32::MAX)), deliveries: 3 };
+            assert_eq!(Note::from_word(note.to_word()), Some(note));
         }
-        assert!(account(&[(Offer, 1), (Back, 1)], &[]).is_ok());
-        assert!(account(&[(Offer, 1), (Back, 1)], &[(Got, 1)]).is_err());
-        assert!(account(&[(Offer, 1)], &[]).is_err(), "nobody died");
+        assert_eq!(Note::from_word(u64::MAX), None);
+        assert_eq!(sender_of(number(3, 0xfffff, 1)), 3);
     }
 }

@@ -1,16 +1,31 @@
-//! The two kinds of messages, and what is in them: every word follows from the message's number.
+//! The kinds of channels and messages, and what is in a message: every word follows from its number.
 
+use super::WORKERS;
 use crate::campaign::rng::mix;
-use crossdock::channel::Message;
+use crossdock::channel::{Delivery, Message};
 use crossdock::{Array, ArrayMut};
 
-/// What the queue carries.
+/// What is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Kind {
-    /// `ArrayMut`: the receiver writes into what it gets.
+    /// A queue of `ArrayMut`: the receiver writes into what it gets.
     Unique,
-    /// `Array`: the sender may keep a handle.
+    /// A queue of `Array`: the sender may keep a handle.
     Shared,
+    /// A queue of `ArrayMut` whose receivers acknowledge.
+    Acknowledged,
+    /// A broadcast of `Array`, to which somebody else listens who is never killed.
+    Broadcast,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Unique, Self::Shared, Self::Acknowledged, Self::Broadcast];
+
+    /// Processes that send or receive; those from number `WORKERS` on are never killed.
+    pub(crate) fn workers(self) -> usize {
+        WORKERS + usize::from(self == Self::Broadcast)
+    }
 }
 
 impl std::fmt::Display for Kind {
@@ -18,14 +33,38 @@ impl std::fmt::Display for Kind {
         f.write_str(match self {
             Self::Unique => "unique",
             Self::Shared => "shared",
+            Self::Acknowledged => "acknowledged",
+            Self::Broadcast => "broadcast",
         })
     }
 }
 
-/// A message as both kinds are used here.
-pub(crate) trait Parcel: Message {
-    fn new(array: ArrayMut<u64>) -> Self;
+/// What has the words of a message.
+pub(crate) trait Words {
     fn words(&self) -> &[u64];
+}
+
+impl Words for ArrayMut<u64> {
+    fn words(&self) -> &[u64] {
+        self
+    }
+}
+
+impl Words for Array<u64> {
+    fn words(&self) -> &[u64] {
+        self
+    }
+}
+
+impl Words for Delivery<ArrayMut<u64>> {
+    fn words(&self) -> &[u64] {
+        self
+    }
+}
+
+/// A message as it is used here.
+pub(crate) trait Parcel: Message + Words {
+    fn new(array: ArrayMut<u64>) -> Self;
     /// Another handle, if there can be one.
     fn copy(&self) -> Option<Self>;
     /// Writes where that is allowed, as receivers do.
@@ -35,10 +74,6 @@ pub(crate) trait Parcel: Message {
 impl Parcel for ArrayMut<u64> {
     fn new(array: Self) -> Self {
         array
-    }
-
-    fn words(&self) -> &[u64] {
-        self
     }
 
     fn copy(&self) -> Option<Self> {
@@ -53,10 +88,6 @@ impl Parcel for ArrayMut<u64> {
 impl Parcel for Array<u64> {
     fn new(array: ArrayMut<u64>) -> Self {
         array.freeze()
-    }
-
-    fn words(&self) -> &[u64] {
-        self
     }
 
     fn copy(&self) -> Option<Self> {

@@ -1,8 +1,9 @@
 //! The judge of `histories`: has the workers play, kills some, and checks what they noted.
 
+use super::cell::{self, Cell};
 use super::checker::{Checker, NEVER, Operation, overlapping};
-use super::object::{Call, OBJECTS, Object, PERMITS};
-use super::queue::{self, QUEUES, Queue};
+use super::object::{Call, NAMELESS, OBJECTS, Object, PERMITS};
+use super::queue::{self, POOL, Queue};
 use super::table::{CONTROL, Control, Episode, Patience, round_name};
 use super::worker::Sabotage;
 use super::{GROUP, GROUPS, OPERATIONS, WORKERS};
@@ -36,6 +37,7 @@ struct Judge<'a> {
     args: &'a Args,
     control: Value<Control>,
     queues: Vec<Queue>,
+    cells: Vec<Cell>,
     workers: Vec<Worker>,
     rng: Rng,
     round: u64,
@@ -89,6 +91,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Violation> {
         args,
         control,
         queues: Queue::create_all()?,
+        cells: Cell::create_all()?,
         workers: Vec::new(),
         rng: Rng::new(mix(args.seed)),
         round: 0,
@@ -152,14 +155,16 @@ impl Judge<'_> {
         let episodes = GROUP * if is_kill { 1 } else { GROUPS };
         let name = round_name(self.round);
         let rng = &mut self.rng;
-        // Each episode with a queue has one of its own, as long as there are any; the queue is the last kind.
-        let (first, mut used) = (rng.below(QUEUES as u64) as u32, 0);
+        // Each episode with a queue or a cell has one of its own, as long as there are any.
+        let (first, mut used) = (rng.below(POOL as u64) as usize, [0; OBJECTS.len()]);
         let table = Value::<[Episode]>::create_slice(&name, episodes, |_| {
-            let kinds = OBJECTS.len() as u64 - u64::from(used == QUEUES as u32);
-            let object = rng.below(kinds) as u32;
-            let queue = (first + used) % QUEUES as u32;
-            used += u32::from(OBJECTS[object as usize] == Object::Queue);
-            Episode::new(object, queue, is_kill)
+            let mut object = rng.below(OBJECTS.len() as u64) as usize;
+            if object >= NAMELESS && used[object] == POOL {
+                object = rng.below(NAMELESS as u64) as usize;
+            }
+            let channel = (first + used[object]) % POOL;
+            used[object] += 1;
+            Episode::new(object as u32, channel as u32, is_kill)
         })?;
         self.table = Some(table.clone());
         self.control.round.store(self.round, Release);
@@ -200,11 +205,12 @@ impl Judge<'_> {
         self.wait("a round does not end", || (0..WORKERS).all(is_done))
     }
 
-    /// Empties the queues of a round, which is over: nobody is left in the middle of a call, and who was
+    /// Empties the queues and cells of a round, which is over: nobody is left in the middle of a call, and who was
     /// killed has been reaped by the one that came in its place.
     fn drain(&self, table: &Value<[Episode]>) -> Result<Vec<Vec<Operation>>, Violation> {
         let drain = |episode: &Episode| match object_of(episode) {
-            Object::Queue => queue::drain(&self.queues[queue_of(episode)], episode),
+            Object::Queue => queue::drain(&self.queues[channel_of(episode)], episode),
+            Object::Cell => cell::drain(&self.cells[channel_of(episode)], episode),
             _ => Ok(Vec::new()),
         };
         table.iter().map(drain).collect()
@@ -234,11 +240,11 @@ impl Judge<'_> {
             let object = object_of(episode);
             let victim = played.victim.as_ref().map(|it| (it.worker, it.times[index]));
             let noted = history(episode, object, victim)?;
+            let drained = &played.drained[index];
             let (history, first) = if object == Object::Queue {
-                let drained = &played.drained[index];
-                (queue::evidence(&noted, drained), queue::first_state(queue_of(episode)))
+                (queue::evidence(&noted, drained), queue::first_state(channel_of(episode)))
             } else {
-                (noted.clone(), 0)
+                ([&noted[..], drained].concat(), 0)
             };
             let start = Instant::now();
             let is_linearizable = self.checker.is_linearizable(&history, first);
@@ -318,8 +324,8 @@ fn object_of(episode: &Episode) -> Object {
     OBJECTS[episode.object as usize % OBJECTS.len()]
 }
 
-fn queue_of(episode: &Episode) -> usize {
-    episode.queue as usize % QUEUES
+fn channel_of(episode: &Episode) -> usize {
+    episode.channel as usize % POOL
 }
 
 /// What the workers noted in an episode, and what the death of one of them may have brought back.

@@ -9,6 +9,7 @@
 //! | pair | the number that both halves have |
 //! | permits | a byte for each permit, 1 + the worker that holds it, 0 for free |
 //! | event, once | 1 for set or done |
+//! | cell | the value, 0 for none |
 
 /// Permits of the semaphore.
 pub(crate) const PERMITS: usize = 2;
@@ -37,10 +38,22 @@ pub(crate) enum Object {
     Once,
     /// A channel: a work queue of small arrays.
     Queue,
+    /// A latest-value cell of small arrays.
+    Cell,
 }
 
-pub(crate) const OBJECTS: [Object; 6] =
-    [Object::Fifo, Object::Pair, Object::Permits, Object::Event, Object::Once, Object::Queue];
+/// Those that live in an episode come first.
+pub(crate) const OBJECTS: [Object; 7] = [
+    Object::Fifo,
+    Object::Pair,
+    Object::Permits,
+    Object::Event,
+    Object::Once,
+    Object::Queue,
+    Object::Cell,
+];
+/// Objects that live in an episode; the others have a name, and there are few.
+pub(crate) const NAMELESS: usize = 5;
 
 /// What a worker asks of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,10 +84,14 @@ pub(crate) enum Call {
     Send(u32),
     /// Answers the item, 0 for none.
     Receive,
+    /// The value is not 0.
+    Put(u32),
+    /// Answers the value, 0 for none.
+    Get,
 }
 
 /// The calls that a worker can write down, without their arguments, in the order of their codes.
-const CALLS: [Call; 14] = [
+const CALLS: [Call; 16] = [
     Call::Push(0),
     Call::Pop,
     Call::Write(0),
@@ -89,6 +106,8 @@ const CALLS: [Call; 14] = [
     Call::IsDone,
     Call::Send(0),
     Call::Receive,
+    Call::Put(0),
+    Call::Get,
 ];
 
 impl Call {
@@ -99,6 +118,7 @@ impl Call {
             Self::Add(_) => Self::Add(argument),
             Self::Release(_) => Self::Release(argument),
             Self::Send(_) => Self::Send(argument),
+            Self::Put(_) => Self::Put(argument),
             other => other,
         }
     }
@@ -109,7 +129,8 @@ impl Call {
             | Self::Write(value)
             | Self::Add(value)
             | Self::Release(value)
-            | Self::Send(value) => value,
+            | Self::Send(value)
+            | Self::Put(value) => value,
             _ => 0,
         }
     }
@@ -138,10 +159,10 @@ impl Call {
             Self::Push(_) | Self::IsSet | Self::Run | Self::IsDone | Self::Send(_) => {
                 (reply != 0).to_string()
             }
-            Self::Pop | Self::Receive if reply == 0 => "none".to_owned(),
+            Self::Pop | Self::Receive | Self::Get if reply == 0 => "none".to_owned(),
             Self::Acquire => reply.checked_sub(1).map_or("none".to_owned(), |it| it.to_string()),
             Self::Read => format!("({}, {})", reply as u32, reply >> 32),
-            Self::Pop | Self::Receive | Self::Add(_) => reply.to_string(),
+            Self::Pop | Self::Receive | Self::Get | Self::Add(_) => reply.to_string(),
             _ => return call,
         };
         format!("{call} -> {answer}")
@@ -161,7 +182,7 @@ pub(crate) fn outcomes(state: u64, worker: usize, call: Call) -> Outcomes {
         Call::Push(_) if is_full => (state, 0),
         Call::Push(item) => (state | u64::from(item) << (LANE_BITS * lanes_used(state)), 1),
         Call::Pop => (state >> LANE_BITS, state & LANE),
-        Call::Write(value) => (u64::from(value), 0),
+        Call::Write(value) | Call::Put(value) => (u64::from(value), 0),
         Call::Read => (state, state | state << 32),
         Call::Add(value) => (u64::from((state as u32).wrapping_add(value)), state),
         Call::Acquire => {
@@ -178,7 +199,7 @@ pub(crate) fn outcomes(state: u64, worker: usize, call: Call) -> Outcomes {
         }
         Call::Set => (1, 0),
         Call::Clear => (0, 0),
-        Call::IsSet | Call::IsDone => (state, state),
+        Call::IsSet | Call::IsDone | Call::Get => (state, state),
         Call::Run => (1, 1 - state),
         Call::Send(item) => {
             let used = lanes_used(messages(state));
@@ -258,6 +279,12 @@ mod tests {
     fn a_pair_answers_twice_what_was_written() {
         let calls = [Call::Write(5), Call::Add(3), Call::Read];
         assert_eq!(replies(&calls), [0, 5, 8 | 8 << 32]);
+    }
+
+    #[test]
+    fn a_cell_answers_what_was_put_last() {
+        use Call::{Get, Put};
+        assert_eq!(replies(&[Get, Put(5), Put(6), Get, Get, Put(7), Get]), [0, 0, 0, 6, 6, 0, 7]);
     }
 
     #[test]

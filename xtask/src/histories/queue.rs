@@ -19,15 +19,16 @@ use super::checker::Operation;
 use super::object::{Call, QUEUE_CAPACITY_MAX, empty_queue};
 use super::table::Episode;
 use crate::campaign::Violation;
-use crossdock::channel::RecvTimeoutError;
-use crossdock::channel::{Receiver, SendTimeoutError, Sender, TryRecvError, TrySendError};
+use crossdock::channel::{
+    Receiver, RecvTimeoutError, SendTimeoutError, Sender, TryRecvError, TrySendError,
+};
 use crossdock::{Array, Error};
 use std::time::Duration;
 
-/// Queues that judge and workers share: so many episodes of a round can be about a queue.
-pub(crate) const QUEUES: usize = 16;
+/// Queues that judge and workers share, and cells: so many episodes of a round can be about one.
+pub(crate) const POOL: usize = 16;
 /// The judge in a history.
-const JUDGE: usize = WORKERS;
+pub(crate) const JUDGE: usize = WORKERS;
 
 /// Both ends of a queue.
 #[derive(Debug)]
@@ -51,7 +52,7 @@ impl Queue {
             let sender = Sender::create(&name(index), capacity(index))?;
             Ok(Self { sender, receiver: Receiver::open(&name(index))? })
         };
-        (0..QUEUES).map(create).collect()
+        (0..POOL).map(create).collect()
     }
 
     /// Opens all queues.
@@ -60,7 +61,7 @@ impl Queue {
             let sender = Sender::open(&name(index))?;
             Ok(Self { sender, receiver: Receiver::open(&name(index))? })
         };
-        (0..QUEUES).map(open).collect()
+        (0..POOL).map(open).collect()
     }
 
     /// Sends an item; waits for room if there is a limit. Whether there was room.

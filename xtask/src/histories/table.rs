@@ -48,8 +48,8 @@ pub(crate) struct Seat {
 pub(crate) struct Episode {
     /// Index into `OBJECTS`.
     pub(crate) object: u32,
-    /// Index of the queue, if the workers use one.
-    pub(crate) queue: u32,
+    /// Index of the queue or cell, if the workers use one.
+    pub(crate) channel: u32,
     /// Whether the workers take their time, because one of them is to be killed.
     pub(crate) is_slow: u32,
     /// Workers that have come to the group that begins with this episode.
@@ -97,10 +97,10 @@ pub(crate) struct Record {
 pub(crate) type Noted = (Option<Call>, u64, u64, u64);
 
 impl Episode {
-    pub(crate) fn new(object: u32, queue: u32, is_slow: bool) -> Self {
+    pub(crate) fn new(object: u32, channel: u32, is_slow: bool) -> Self {
         Self {
             object,
-            queue,
+            channel,
             is_slow: u32::from(is_slow),
             arrived: Atomic::new(0),
             clock: Atomic::new(1),

@@ -1,7 +1,8 @@
 //! A worker of `histories`: calls the objects and notes when, and what they answered.
 
+use super::cell::Cell;
 use super::object::{CAPACITY, Call, OBJECTS, Object, PERMITS};
-use super::queue::{QUEUES, Queue};
+use super::queue::{POOL, Queue};
 use super::table::{CONTROL, Control, Episode, Fifo, Pair, Patience, round_name};
 use super::{GROUP, OPERATIONS, WORKERS};
 use crate::campaign::Violation;
@@ -44,6 +45,10 @@ pub(crate) enum Sabotage {
     SecondMessage,
     /// Of two messages the younger one is received first, and the older one sent again.
     LateMessage,
+    /// A value is said to be put, and is not.
+    LostPut,
+    /// The value of a cell is said to be what it was at the beginning.
+    StaleGet,
 }
 
 /// How long a call of a queue waits, if it does.
@@ -58,14 +63,15 @@ struct Worker<'a> {
     args: &'a Args,
     control: &'a Control,
     queues: Vec<Queue>,
+    cells: Vec<Cell>,
     rng: Rng,
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Violation> {
     let control = Value::<Control>::open(CONTROL)?;
     let seat = &control.seats[args.worker];
-    let mut worker =
-        Worker { args, control: &control, queues: Queue::open_all()?, rng: Rng::new(0) };
+    let (queues, cells) = (Queue::open_all()?, Cell::open_all()?);
+    let mut worker = Worker { args, control: &control, queues, cells, rng: Rng::new(0) };
     let mut round = control.round.load(Acquire);
     seat.ready.store(args.life, Release);
     loop {
@@ -129,6 +135,7 @@ impl Worker<'_> {
         self.dwell(is_slow);
         let reply = match object {
             Object::Queue => self.use_queue(episode, call)?,
+            Object::Cell => self.use_cell(episode, call)?,
             _ => self.act(episode, call, held),
         };
         self.dwell(is_slow);
@@ -151,6 +158,7 @@ impl Worker<'_> {
             Object::Once if dice < 3 => Call::Run,
             Object::Once => Call::IsDone,
             Object::Queue => [Call::Send(number), Call::Receive][dice as usize % 2],
+            Object::Cell => [Call::Put(number), Call::Get][dice as usize % 2],
         }
     }
 
@@ -179,8 +187,8 @@ impl Worker<'_> {
                 }
                 0
             }
-            // It is the judge who notes a death; queues have a method of their own.
-            Call::Abandon | Call::Send(_) | Call::Receive => 0,
+            // It is the judge who notes a death; queues and cells have methods of their own.
+            Call::Abandon | Call::Send(_) | Call::Receive | Call::Put(_) | Call::Get => 0,
             Call::Set => {
                 episode.event.set();
                 0
@@ -301,7 +309,7 @@ impl Worker<'_> {
 
     /// Sends or receives, in one of the ways in which that ends soon.
     fn use_queue(&mut self, episode: &Episode, call: Call) -> Result<u64, Violation> {
-        let index = episode.queue as usize % QUEUES;
+        let index = episode.channel as usize % POOL;
         let limit = self.rng.one_in(4).then_some(QUEUE_WAIT);
         let Call::Send(item) = call else {
             let mut item = self.queues[index].receive(limit)?;
@@ -318,6 +326,18 @@ impl Worker<'_> {
             self.queues[index].send(u64::from(item), None)?;
         }
         Ok(u64::from(is_sent))
+    }
+
+    fn use_cell(&mut self, episode: &Episode, call: Call) -> Result<u64, Violation> {
+        let index = episode.channel as usize % POOL;
+        if let Call::Put(value) = call {
+            if !self.spoils(Sabotage::LostPut) {
+                self.cells[index].put(u64::from(value))?;
+            }
+            return Ok(0);
+        }
+        let value = self.cells[index].get()?;
+        Ok(if self.spoils(Sabotage::StaleGet) { 0 } else { value })
     }
 
     /// Stays where it is for a random while: for others to come between, or to be killed.

@@ -3,23 +3,17 @@
 use super::play::{self, Primitive};
 use crate::campaign::Violation;
 use crate::campaign::board::{Board, Row};
-use crate::campaign::crew::STEPS;
+use crate::campaign::crew::{STEPS, Seat};
 use crate::campaign::rng::Rng;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    #[arg(long)]
-    pub(crate) side: PathBuf,
+    #[command(flatten)]
+    pub(crate) seat: Seat,
     #[arg(long)]
     primitive: Primitive,
-    #[arg(long)]
-    worker: usize,
-    #[arg(long)]
-    life: u64,
-    #[arg(long)]
-    seed: u64,
     #[arg(long)]
     sabotage: bool,
 }
@@ -74,11 +68,11 @@ impl Worker {
 
 pub(crate) fn run(args: &Args) -> Result<(), Violation> {
     let mut worker = Worker {
-        board: Board::open(&args.side)?,
-        row: Row::Worker(args.worker),
-        index: args.worker,
-        number: args.life << 8 | args.worker as u64,
-        rng: Rng::new(args.seed ^ args.life << 8 ^ args.worker as u64),
+        board: Board::open(&args.seat.side)?,
+        row: Row::Worker(args.seat.worker),
+        index: args.seat.worker,
+        number: args.seat.life << 8 | args.seat.worker as u64,
+        rng: Rng::new(args.seat.seed ^ args.seat.life << 8 ^ args.seat.worker as u64),
         sabotage: args.sabotage,
     };
     let mut step = play::begin(args.primitive)?;

@@ -6,27 +6,20 @@
 
 use super::WORKERS;
 use crate::campaign::board::{Board, Row};
-use crate::campaign::crew::{LIFE, STEPS};
+use crate::campaign::crew::{LIFE, STEPS, Seat};
 use crate::campaign::rng::Rng;
 use crate::campaign::{Violation, ensure};
 use crossdock::channel::{Receiver, Sender, TryRecvError};
 use crossdock::{Array, ArrayMut, Error, ErrorKind, SharedBlock, registry};
-use std::path::PathBuf;
 use std::time::Instant;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) seat: Seat,
     #[arg(long)]
     pub(crate) act: Act,
     #[arg(long)]
-    pub(crate) side: PathBuf,
-    #[arg(long)]
-    pub(crate) worker: usize,
-    #[arg(long)]
-    pub(crate) life: u64,
-    #[arg(long)]
-    pub(crate) seed: u64,
-    #[arg(long, action = clap::ArgAction::Set)]
     pub(crate) sabotage: bool,
 }
 
@@ -71,12 +64,12 @@ struct Worker {
 }
 
 pub(crate) fn run(args: Args) -> Result<(), Violation> {
-    let seed = args.seed ^ (args.life << 8) ^ args.worker as u64;
+    let seed = args.seat.seed ^ (args.seat.life << 8) ^ args.seat.worker as u64;
     let mut worker = Worker {
-        board: Board::open(&args.side)?,
-        row: Row::Worker(args.worker),
-        number: args.worker,
-        life: args.life,
+        board: Board::open(&args.seat.side)?,
+        row: Row::Worker(args.seat.worker),
+        number: args.seat.worker,
+        life: args.seat.life,
         step: 0,
         rng: Rng::new(seed),
     };

@@ -5,26 +5,19 @@ use super::pattern::{self, PAGE};
 use super::sabotage::{self, Sabotage};
 use super::{THREADS, WORKERS};
 use crate::campaign::board::{Board, Row};
-use crate::campaign::crew::STEPS;
+use crate::campaign::crew::{STEPS, Seat};
 use crate::campaign::rng::Rng;
 use crate::campaign::{Violation, ensure};
 use crossdock::channel::{Message, Receiver, RecvTimeoutError, SendTimeoutError, Sender};
 use crossdock::{Array, ArrayMut, arena};
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    #[arg(long)]
-    pub(crate) side: PathBuf,
-    #[arg(long)]
-    pub(crate) worker: usize,
-    #[arg(long)]
-    pub(crate) life: u64,
+    #[command(flatten)]
+    pub(crate) seat: Seat,
     #[arg(long)]
     pub(crate) max_bytes: u64,
-    #[arg(long)]
-    pub(crate) seed: u64,
     #[arg(long)]
     pub(crate) sabotage: Option<Sabotage>,
 }
@@ -90,7 +83,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Violation> {
 /// The work of a thread; what it finds wrong ends the whole process.
 fn work_or_end(args: &Args, thread: usize) {
     if let Err(Violation(text)) = work(args, thread) {
-        match Board::open(&args.side) {
+        match Board::open(&args.seat.side) {
             Ok(board) => board.report(&format!("thread {thread}: {text}")),
             Err(error) => eprintln!("{text}, and {error}"),
         }
@@ -104,22 +97,24 @@ pub(crate) fn row_of(worker: usize, thread: usize) -> Row {
 }
 
 fn work(args: &Args, thread: usize) -> Result<(), Violation> {
-    let board = Board::open(&args.side)?;
-    let row = row_of(args.worker, thread);
+    let board = Board::open(&args.seat.side)?;
+    let row = row_of(args.seat.worker, thread);
     let mut worker = Worker {
-        rng: Rng::new(args.seed ^ (args.life << 8) ^ (thread << 4 | args.worker) as u64),
-        ledger: Ledger::open(&args.side, args.worker)?,
+        rng: Rng::new(
+            args.seat.seed ^ (args.seat.life << 8) ^ (thread << 4 | args.seat.worker) as u64,
+        ),
+        ledger: Ledger::open(&args.seat.side, args.seat.worker)?,
         arrays: thread as u64,
         kept: Vec::new(),
-        shared: open_all(args.worker, false)?,
-        unique: open_all(args.worker, true)?,
+        shared: open_all(args.seat.worker, false)?,
+        unique: open_all(args.seat.worker, true)?,
         board,
         row,
         args,
     };
-    worker.board.set(row, READY, args.life);
-    let own = Row::Worker(args.worker);
-    while !worker.board.is_stopped() && worker.board.get(own, LEAVE) != args.life {
+    worker.board.set(row, READY, args.seat.life);
+    let own = Row::Worker(args.seat.worker);
+    while !worker.board.is_stopped() && worker.board.get(own, LEAVE) != args.seat.life {
         if worker.board.get(Row::Controller, DRAIN) == 0 {
             worker.send()?;
         } else {
@@ -165,7 +160,7 @@ impl Worker<'_> {
     /// A number for an array that nobody uses again.
     fn next_number(&mut self) -> u64 {
         self.arrays += THREADS as u64;
-        array_number(self.args.worker, self.args.life, self.arrays)
+        array_number(self.args.seat.worker, self.args.seat.life, self.arrays)
     }
 
     fn new_array(&mut self) -> Result<(ArrayMut<u8>, u64), Violation> {
@@ -217,7 +212,7 @@ impl Worker<'_> {
         number: u64,
         page: u64,
     ) -> Result<(), Violation> {
-        let queue = any_queue(self.args.worker, true, &mut self.rng);
+        let queue = any_queue(self.args.seat.worker, true, &mut self.rng);
         let key = key_of(queue, &array, number, page);
         let ends = self.unique.iter().find(|ends| ends.queue == queue);
         let sender = ends.map(|ends| ends.sender.clone()).ok_or_else(|| no_queue(queue))?;
@@ -227,7 +222,7 @@ impl Worker<'_> {
     }
 
     fn send_shared(&mut self, array: Array<u8>, number: u64, page: u64) -> Result<(), Violation> {
-        let queue = any_queue(self.args.worker, false, &mut self.rng);
+        let queue = any_queue(self.args.seat.worker, false, &mut self.rng);
         let key = key_of(queue, &array, number, page);
         let ends = self.shared.iter().find(|ends| ends.queue == queue);
         let sender = ends.map(|ends| ends.sender.clone()).ok_or_else(|| no_queue(queue))?;

@@ -2,7 +2,11 @@
 
 mod array;
 mod block;
+mod broadcast;
 mod channel;
+mod delivery;
+mod fan_out;
+mod latest;
 mod reaper;
 mod recv;
 mod send;
@@ -18,5 +22,15 @@ pub(crate) struct Play {
 
 /// All parts.
 pub(crate) fn all() -> Vec<Play> {
-    vec![send::play(), recv::play(), array::play(), channel::play(), reaper::play(), block::play()]
+    vec![
+        send::play(),
+        recv::play(),
+        broadcast::play(),
+        latest::play(),
+        delivery::play(),
+        array::play(),
+        channel::play(),
+        reaper::play(),
+        block::play(),
+    ]
 }

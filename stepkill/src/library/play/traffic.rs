@@ -17,7 +17,7 @@ pub(super) const VICTIMS: Range<usize> = 1..20;
 pub(super) const HOUSES: Range<usize> = 20..60;
 pub(super) const OTHERS: Range<usize> = 60..80;
 /// How long a receive waits in vain: a slice and more, so that it has looked for the dead.
-const IN_VAIN: Duration = Duration::from_millis(30);
+pub(super) const IN_VAIN: Duration = Duration::from_millis(30);
 
 /// A kind of message that the trials send.
 pub(super) trait Parcel: ArrayMessage<Element = u64> + Deref<Target = [u64]> {
@@ -166,6 +166,30 @@ pub(super) fn newcomer(actor: Actor) -> Done {
     actor.go_on();
     drop((tx, rx));
     audit(actor)
+}
+
+/// Whether the messages of each sender came in the order in which they were sent, and none twice.
+pub(super) fn check_order(ids: &[usize]) -> Done {
+    let is_in_order = |range: Range<usize>| {
+        let of_one = ids.iter().filter(|id| range.contains(id));
+        of_one.is_sorted_by(|first, second| first < second)
+    };
+    if [VICTIMS, HOUSES, OTHERS].into_iter().all(is_in_order) {
+        return Ok(());
+    }
+    wrong(format_args!("messages came in the order {ids:?}"))
+}
+
+/// Of this process's memory no more chunks are held than that.
+pub(super) fn check_held(chunks_max: u64) -> Done {
+    let stats = arena::stats()?;
+    if stats.held_chunks <= chunks_max {
+        return Ok(());
+    }
+    wrong(format_args!(
+        "{} bytes in {} chunks are held, where {chunks_max} chunks are",
+        stats.held_bytes, stats.held_chunks
+    ))
 }
 
 /// Nobody holds anything of this process's memory, which can be used again, and of the arenas of the dead

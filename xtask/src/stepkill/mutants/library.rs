@@ -2,7 +2,7 @@
 
 use super::Mutant;
 
-pub(super) const MUTANTS: [Mutant; 7] = [
+pub(super) const MUTANTS: [Mutant; 13] = [
     Mutant {
         name: "a message is sent before its memory is handed over",
         file: "crossdock/src/channel/queue.rs",
@@ -89,5 +89,65 @@ pub(super) const MUTANTS: [Mutant; 7] = [
         primitive: "recv",
         scenarios: "S4",
         situation: "recv, ArrayMut",
+    },
+    Mutant {
+        name: "what a dead reader has not seen stays in the way",
+        file: "crossdock-core/src/ring/broadcast.rs",
+        original: "self.clear(index, bit, on_last);",
+        bug: "let _ = (index, &on_last);",
+        part: "library",
+        primitive: "broadcast",
+        scenarios: "S1",
+        situation: "recv",
+    },
+    Mutant {
+        name: "what a dead reader has pinned stays so",
+        file: "crossdock-core/src/ring/broadcast.rs",
+        original: "slot.take.pins.fetch_and(!bit, SeqCst);",
+        bug: "slot.take.pins.load(SeqCst);",
+        part: "library",
+        primitive: "broadcast",
+        scenarios: "S1",
+        situation: "recv",
+    },
+    Mutant {
+        name: "what a dead sender has replaced stays kept",
+        file: "crossdock-core/src/ring/latest.rs",
+        original: "self.let_go_of_old(on_last);",
+        bug: "",
+        part: "library",
+        primitive: "latest",
+        scenarios: "S1",
+        situation: "send",
+    },
+    Mutant {
+        name: "the newest message is a hole if its sender has died",
+        file: "crossdock-core/src/ring/latest.rs",
+        original: "if slot.message.word.load(Acquire) & !LEN_MASK == lap | READY {",
+        bug: "if slot.message.word.load(Acquire) == lap {",
+        part: "library",
+        primitive: "latest",
+        scenarios: "S1",
+        situation: "send",
+    },
+    Mutant {
+        name: "the queue is not asked who took a message",
+        file: "crossdock-core/src/deliveries.rs",
+        original: "READY => has_taken(row[POSITION].load(Relaxed)),",
+        bug: "READY => false,",
+        part: "library",
+        primitive: "delivery",
+        scenarios: "S1",
+        situation: "deliver",
+    },
+    Mutant {
+        name: "what somebody dead meant to take comes twice",
+        file: "crossdock-core/src/deliveries.rs",
+        original: "READY => has_taken(row[POSITION].load(Relaxed)),",
+        bug: "READY => true,",
+        part: "library",
+        primitive: "delivery",
+        scenarios: "S1",
+        situation: "deliver",
     },
 ];
