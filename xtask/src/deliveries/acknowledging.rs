@@ -52,7 +52,9 @@ where
         if is_noted {
             self.ledger.write(Note { event: Event::Settling, number, deliveries })?;
         }
-        let mut message = delivery.acknowledge();
+        let acknowledged = delivery.acknowledge();
+        let mut message = acknowledged
+            .map_err(|error| format!("cannot acknowledge message {number}: {error:?}"))?;
         if is_noted {
             self.ledger.write(Note { event: Event::Settled, number, deliveries })?;
         }

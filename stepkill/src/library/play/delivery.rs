@@ -81,7 +81,7 @@ fn note<M: Parcel>(a: Actor, delivery: Option<&Delivery<M>>) -> Done {
 fn acknowledge<M: Parcel>(a: Actor, delivery: Delivery<M>) -> Result<M, Wrong> {
     let id = identify(&delivery)?;
     a.settling(id);
-    let message = delivery.acknowledge();
+    let message = delivery.acknowledge().map_err(|error| Wrong(format!("{error:?}")))?;
     a.settled(id);
     Ok(message)
 }

@@ -213,7 +213,9 @@ fn who_is_in_a_readers_way_is_named() {
     assert!(matches!(ring.next(&mut reader), Ok(Next::Pending(p)) if p == party(3)));
     assert!(!ring.publish(claim, &[1, !1]));
     for value in 1..=2 {
-        assert!(matches!(ring.next(&mut reader), Ok(Next::Ready(it)) if ring.first(&it)[0] == value));
+        assert!(
+            matches!(ring.next(&mut reader), Ok(Next::Ready(it)) if ring.first(&it)[0] == value)
+        );
         assert_eq!(receive(&ring, &mut reader), Some((value, true)));
     }
     assert!(matches!(ring.next(&mut reader), Ok(Next::Empty)));
