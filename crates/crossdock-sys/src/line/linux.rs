@@ -3,6 +3,7 @@
 //! What a socket can hold is little (`net.core.wmem_default`, some 200 KiB), so a long packet is written to
 //! a memory file first, and its descriptor is sent.
 
+use crate::child::Child;
 use crate::clock::Deadline;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -180,13 +181,24 @@ impl Line {
         await_event(self.0.as_fd(), PollFlags::empty(), deadline)
     }
 
-    /// Waits until something has come, or the other end has gone; false when the deadline has passed before.
+    /// Waits until something has come, or the other end has gone, or a process has ended; whether it is the
+    /// line.
     ///
     /// # Errors
     ///
     /// That of `poll(2)`.
-    pub fn await_packet(&self, deadline: Option<Deadline>) -> io::Result<bool> {
-        await_event(self.0.as_fd(), PollFlags::IN, deadline)
+    pub fn await_packet_or(&self, child: &Child) -> io::Result<bool> {
+        let mut fds = [
+            PollFd::new(&self.0, PollFlags::IN),
+            PollFd::from_borrowed_fd(child.as_fd(), PollFlags::IN),
+        ];
+        loop {
+            match poll(&mut fds, None) {
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+                Ok(_) => return Ok(!fds[0].revents().is_empty()),
+            }
+        }
     }
 
     /// Ends the line, whoever else has a copy of this end. What was sent can still be received.
@@ -294,7 +306,6 @@ mod tests {
         drop(a);
         copy.send(b"last words", &[]).unwrap();
         assert!(!b.await_end(soon()).unwrap(), "a packet is no end");
-        assert!(b.await_packet(soon()).unwrap());
         let other = Line(copy.as_fd().try_clone_to_owned().unwrap());
         copy.shut();
         assert!(b.await_end(None).unwrap());
