@@ -13,7 +13,7 @@ use rustix::process::{
     Pid, PidfdFlags, WaitId, WaitIdOptions, WaitIdStatus, WaitOptions, pidfd_open,
 };
 use std::ffi::CString;
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
@@ -182,6 +182,15 @@ pub fn thread_count() -> io::Result<usize> {
     // `proc_task_getattr` in fs/proc/base.c counts so.
     let links = rustix::fs::stat("/proc/self/task")?.st_nlink;
     Ok(usize::try_from(links).unwrap_or(usize::MAX).saturating_sub(2))
+}
+
+/// Writes what this process has printed and the libraries of Rust and C still have in their buffers.
+#[doc(alias = "fflush")]
+pub fn flush() {
+    // Who has closed what this goes to does not want it.
+    let _ = io::stdout().flush();
+    // SAFETY: a null pointer means all streams.
+    unsafe { libc::fflush(std::ptr::null_mut()) };
 }
 
 /// Ends this process, without what was to be done at its exit: that is its parent's to do.

@@ -31,7 +31,8 @@ static PARENT: AtomicI32 = AtomicI32::new(NONE);
 /// The number of a descriptor that only [`cut`] closes, or `NO_FD`.
 static LINE: AtomicI32 = AtomicI32::new(NO_FD);
 
-/// From now on, this process is killed when its parent ends, or when the other end of `line` has gone.
+/// From now on, this process is killed when its parent ends, or when the other end of `line` has gone. Every
+/// packet that comes over the line costs a signal.
 ///
 /// `parent` is the one that made this process, if it can be known: it may have ended already. `SIGIO` is not
 /// for others to use from now on.
@@ -40,25 +41,27 @@ static LINE: AtomicI32 = AtomicI32::new(NO_FD);
 ///
 /// The system refuses one of the two signals.
 #[doc(alias = "PR_SET_PDEATHSIG")]
-pub fn tie(line: &Line, parent: Option<u32>) -> io::Result<()> {
+pub fn tie(line: Option<&Line>, parent: Option<u32>) -> io::Result<()> {
     cut();
-    let fd = rustix::io::fcntl_dupfd_cloexec(line, 0)?.into_raw_fd();
     let now = parent_pid();
     if parent.is_some_and(|parent| i32::try_from(parent).is_ok_and(|parent| parent != now)) {
         end();
     }
     PARENT.store(now, Relaxed);
-    LINE.store(fd, Relaxed);
     install()?;
     let signal = Some(rustix::process::Signal::IO);
     rustix::process::set_parent_process_death_signal(signal)?;
-    let pid = libc::pid_t::try_from(std::process::id()).unwrap_or_default();
-    // SAFETY: a call without pointers, on a descriptor that is open.
-    check(unsafe { libc::fcntl(fd, libc::F_SETOWN, pid) })?;
-    // SAFETY: as above.
-    let flags = check(unsafe { libc::fcntl(fd, libc::F_GETFL) })?;
-    // SAFETY: as above.
-    check(unsafe { libc::fcntl(fd, libc::F_SETFL, flags | libc::O_ASYNC) })?;
+    if let Some(line) = line {
+        let fd = rustix::io::fcntl_dupfd_cloexec(line, 0)?.into_raw_fd();
+        LINE.store(fd, Relaxed);
+        let pid = libc::pid_t::try_from(std::process::id()).unwrap_or_default();
+        // SAFETY: a call without pointers, on a descriptor that is open.
+        check(unsafe { libc::fcntl(fd, libc::F_SETOWN, pid) })?;
+        // SAFETY: as above.
+        let flags = check(unsafe { libc::fcntl(fd, libc::F_GETFL) })?;
+        // SAFETY: as above.
+        check(unsafe { libc::fcntl(fd, libc::F_SETFL, flags | libc::O_ASYNC) })?;
+    }
     // What ended before the signals were asked for has sent none.
     look();
     Ok(())

@@ -138,15 +138,17 @@ impl Line {
     }
 
     fn receive_with(&self, flags: RecvFlags) -> io::Result<Option<Packet>> {
-        let mut bytes = vec![0; 1 + INLINE_BYTES_MAX];
+        let len = self.next_len(flags)?;
+        if len == 0 {
+            return Ok(None);
+        }
+        let mut bytes = vec![0; len];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FILES_MAX))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let received = loop {
             let mut parts = [IoSliceMut::new(&mut bytes)];
             match rustix::net::recvmsg(&self.0, &mut parts, &mut control, flags) {
                 Err(Errno::INTR) => {}
-                // Its process was killed with packets of ours unread: it has gone.
-                Err(Errno::CONNRESET) => return Ok(None),
                 received => break received?.bytes,
             }
         };
@@ -168,6 +170,20 @@ impl Line {
                 Ok(Some(Packet { bytes, files }))
             }
             Some(_) => Err(io::Error::new(io::ErrorKind::InvalidData, "no packet is like this")),
+        }
+    }
+
+    /// Bytes of the next packet, 0 if the other end has gone. Memory for the longest would cost a page fault a
+    /// page in a process that has been forked.
+    fn next_len(&self, flags: RecvFlags) -> io::Result<usize> {
+        let flags = flags | RecvFlags::PEEK | RecvFlags::TRUNC;
+        loop {
+            match rustix::net::recv(&self.0, &mut [0_u8; 0][..], flags) {
+                Err(Errno::INTR) => {}
+                // Its process was killed with packets of ours unread: it has gone.
+                Err(Errno::CONNRESET) => return Ok(0),
+                looked => return Ok(looked?.1.min(1 + INLINE_BYTES_MAX)),
+            }
         }
     }
 

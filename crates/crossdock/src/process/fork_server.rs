@@ -15,7 +15,7 @@ use crossdock_sys::line::{Line, Packet};
 use crossdock_sys::{leash, stdio};
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::ExitStatusExt;
 
 /// The key of the line to the process that the server works for; those of children are their pids.
@@ -27,7 +27,11 @@ pub(super) const HAS_STDERR: u8 = 2;
 
 struct Server {
     events: Events,
+    interrupts: Interrupts,
+    /// Those at work, with their ends of their lines.
     children: HashMap<u64, (Child, Line)>,
+    /// The one that waits for work, with the line over which it gets it.
+    spare: Option<(Child, Line)>,
 }
 
 /// How serving ends.
@@ -40,9 +44,8 @@ pub(super) enum Served {
 
 /// What a child begins with.
 pub(super) struct Birth {
+    /// Over this it gets its work.
     line: Line,
-    stdout: Option<OwnedFd>,
-    stderr: Option<OwnedFd>,
     /// The pid of its server.
     server: u32,
     interrupts: Interrupts,
@@ -64,7 +67,7 @@ pub(super) fn run(control: &Line) -> Result<Served> {
     let os = |error| Error::os("a fork server cannot wait", error);
     let events = Events::new().map_err(os)?;
     events.add(control, CONTROL).map_err(os)?;
-    let mut server = Server { events, children: HashMap::new() };
+    let mut server = Server { events, interrupts, children: HashMap::new(), spare: None };
     loop {
         for key in server.events.wait().map_err(os)? {
             if key != CONTROL {
@@ -72,7 +75,7 @@ pub(super) fn run(control: &Line) -> Result<Served> {
                 continue;
             }
             let Some(packet) = control.receive().map_err(os)? else { return Ok(Served::Out) };
-            if let Some(birth) = server.fork(packet, interrupts) {
+            if let Some(birth) = server.employ(packet) {
                 return Ok(Served::Born(birth));
             }
         }
@@ -80,83 +83,99 @@ pub(super) fn run(control: &Line) -> Result<Served> {
 }
 
 impl Birth {
-    /// Makes the process its own; what of the server's is still open is closed already.
+    /// Waits for work and does it; what of the server's was open here is closed already.
     pub(super) fn live(self) -> ! {
         leash::cut();
+        // The server has ended, or is about to.
+        let Ok(Some(packet)) = self.line.receive() else { std::process::exit(0) };
         child::heed_interrupts(self.interrupts);
+        let (flags, mut files) = (packet.bytes.first().copied(), packet.files.into_iter());
+        let Some(line) = files.next().map(Line::from) else { std::process::exit(0) };
+        let mut next = |flag| flags.filter(|flags| flags & flag != 0).and_then(|_| files.next());
+        let (stdout, stderr) = (next(HAS_STDOUT), next(HAS_STDERR));
+        drop(self.line);
         let redirect = || {
-            self.stdout.map_or(Ok(()), stdio::set_stdout)?;
-            self.stderr.map_or(Ok(()), stdio::set_stderr)
+            stdout.map_or(Ok(()), stdio::set_stdout)?;
+            stderr.map_or(Ok(()), stdio::set_stderr)
         };
+        let origin = Origin::ForkServer(self.server);
         match redirect() {
-            Ok(()) => serve::serve(self.line, Origin::ForkServer(self.server)),
+            Ok(()) => serve::serve(line, origin),
             Err(error) => {
                 let error = Error::os("cannot capture the output of a process", error);
-                serve::fail(&self.line, &error, Origin::ForkServer(self.server))
+                serve::fail(&line, &error, origin)
             }
         }
     }
 }
 
 impl Server {
-    /// Makes a child; returns in both processes, with something in the child.
-    fn fork(&mut self, packet: Packet, interrupts: Interrupts) -> Option<Birth> {
-        let (flags, mut files) = (*packet.bytes.first()?, packet.files.into_iter());
-        let line = Line::from(files.next()?);
-        let mut next = |flag| if flags & flag != 0 { files.next() } else { None };
-        let (stdout, stderr) = (next(HAS_STDOUT), next(HAS_STDERR));
+    /// Gives work to a child, and makes the next; returns in all processes, with something in a child.
+    fn employ(&mut self, packet: Packet) -> Option<Birth> {
+        // Without a line, nobody waits for an answer.
+        let line = Line::from(packet.files.first()?.try_clone().ok()?);
+        let files: Vec<_> = packet.files.iter().map(AsFd::as_fd).collect();
+        loop {
+            if self.spare.is_none() {
+                match self.fork() {
+                    Ok(None) => {}
+                    Ok(birth) => return birth,
+                    Err(error) => {
+                        let errno = error.raw_os_error().unwrap_or_default();
+                        tell(&line, &Report::NotStarted { errno }, &[]);
+                        return None;
+                    }
+                }
+            }
+            let (child, its_line) = self.spare.take()?;
+            let key = u64::from(child.pid());
+            if its_line.send(&packet.bytes, &files).is_ok() {
+                tell(&line, &Report::Started { pid: child.pid() }, &[child.as_fd()]);
+                self.children.insert(key, (child, line));
+                break;
+            }
+            // It was killed while it waited.
+            self.children.insert(key, (child, its_line));
+        }
+        drop(packet);
+        // While this one works. If it cannot be made now, the next request tells why.
+        self.fork().ok().flatten()
+    }
+
+    /// Makes a child that waits for work; returns in both processes, with something in the child.
+    fn fork(&mut self) -> io::Result<Option<Birth>> {
+        let (ours, theirs) = Line::pair()?;
         let server = std::process::id();
         // SAFETY: this process has one thread (`run` has looked, and it starts none), and the child ends in
         // `Birth::live`, without returning to what has called `run`.
         let forked = unsafe { child::fork() };
-        match forked {
-            Ok(Forked::Child) => Some(Birth { line, stdout, stderr, server, interrupts }),
-            Ok(Forked::Parent(pid)) => {
-                if let Err(error) = self.keep(pid, line) {
-                    child::discard(pid);
-                    refuse(&error.0, &error.1);
-                }
-                None
-            }
-            Err(error) => {
-                refuse(&line, &error);
-                None
-            }
-        }
-    }
-
-    /// Tells who has asked, and waits for the child from now on.
-    fn keep(&mut self, pid: u32, line: Line) -> Result<(), (Line, io::Error)> {
-        let key = u64::from(pid);
+        let Forked::Parent(pid) = forked? else {
+            let interrupts = self.interrupts;
+            return Ok(Some(Birth { line: theirs, server, interrupts }));
+        };
         let watch = || {
             let child = Child::of(pid)?;
-            self.events.add(&child, key)?;
+            self.events.add(&child, pid.into())?;
             Ok(child)
         };
-        match watch() {
-            Ok(child) => {
-                tell(&line, &Report::Started { pid }, &[child.as_fd()]);
-                self.children.insert(key, (child, line));
-                Ok(())
-            }
-            Err(error) => Err((line, error)),
-        }
+        let child = watch().inspect_err(|_: &io::Error| child::discard(pid))?;
+        self.spare = Some((child, ours));
+        Ok(None)
     }
 
     /// A child has ended.
     fn bury(&mut self, key: u64) {
-        let Some((child, line)) = self.children.remove(&key) else { return };
+        let is_spare = self.spare.as_ref().is_some_and(|(child, _)| u64::from(child.pid()) == key);
+        let ended = if is_spare { self.spare.take() } else { self.children.remove(&key) };
+        let Some((child, line)) = ended else { return };
+        // Others have copies of its pidfd, such as whoever may want to kill it: it would not leave by itself.
+        let _ = self.events.remove(&child);
         if let Ok(Last::Ended(status)) = child.reap() {
             tell(&line, &Report::Ended { status: status.into_raw() }, &[]);
         }
         // Its own children may have copies of the line, and nobody is to wait for them.
         line.shut();
     }
-}
-
-fn refuse(line: &Line, error: &io::Error) {
-    let errno = error.raw_os_error().unwrap_or_default();
-    tell(line, &Report::NotStarted { errno }, &[]);
 }
 
 /// If nobody listens any more, then nobody misses it.

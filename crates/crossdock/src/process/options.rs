@@ -25,11 +25,13 @@ pub enum StartMethod {
     Spawn,
     /// A copy is made of a process that was started once and waits in [`init`](super::init()): several times as
     /// quick. The environment, the working directory and the limits of the child are those of this
-    /// process when it first used this method.
+    /// process when it first used this method. What C libraries have registered with `atexit` is not done at
+    /// the end of the child.
     ForkServer,
     /// A copy is made of this process. Its memory is there as it was, but all handles of crossdock in it belong to the
     /// parent ([`ErrorKind::Forked`]). Refused while this process has more than one thread
-    /// ([`ErrorKind::Busy`]): a lock that another one held would be held for ever.
+    /// ([`ErrorKind::Busy`]): a lock that another one held would be held for ever. At the end of the child as
+    /// with `ForkServer`.
     Fork,
 }
 

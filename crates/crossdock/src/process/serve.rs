@@ -11,7 +11,6 @@ use parking_lot::Mutex;
 use std::any::Any;
 use std::backtrace::Backtrace;
 use std::cell::RefCell;
-use std::io::Write;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 
 /// As of every Rust program that panics.
@@ -77,13 +76,14 @@ pub(super) fn fail(line: &Line, error: &Error, origin: Origin) -> ! {
 }
 
 fn exit(code: i32, origin: Origin) -> ! {
-    if origin == Origin::Fork {
-        // What the parent has registered to be done at its exit is not for its copy to do.
-        let _ = std::io::stdout().flush();
-        crate::member::leave_at_exit();
-        child::exit_now(code)
+    if origin == Origin::Program {
+        std::process::exit(code)
     }
-    std::process::exit(code)
+    // What others have registered to be done at the exit of the process that this is a copy of is not for its
+    // copies to do; and it would take a good part of the time of a short process.
+    child::flush();
+    crate::member::leave_at_exit();
+    child::exit_now(code)
 }
 
 /// What was done, or is to be.
@@ -110,6 +110,8 @@ fn attend(line: &Line, origin: Origin) -> Result<Done> {
             Origin::Program | Origin::Fork => request.parent,
         };
         let no_leash = |error| Error::os("cannot watch the parent of a daemon", error);
+        // A fork server hears of the end of its line anyway, and of much else over it.
+        let line = matches!(request.job, Job::Task(_)).then_some(line);
         leash::tie(line, parent).map_err(no_leash)?;
     }
     match request.job {

@@ -9,7 +9,6 @@ use super::{Order, Prepared};
 use crate::error::{Error, ErrorKind, Result};
 use crossdock_sys::child::{self, Child, Forked};
 use crossdock_sys::{leash, stdio};
-use std::io::{self, Write};
 use std::sync::Arc;
 
 pub(super) fn start(order: Order, id: TaskId, argument: &[u8]) -> Result<Arc<Link>> {
@@ -19,7 +18,7 @@ pub(super) fn start(order: Order, id: TaskId, argument: &[u8]) -> Result<Arc<Lin
     crossdock_sys::fork::watch();
     let prepared = order.prepare(Job::Task(id), argument)?;
     // What is in the buffer now would be printed by both.
-    io::stdout().flush().map_err(|error| order.failed(error))?;
+    child::flush();
     // SAFETY: this process has one thread, or the caller of `force_fork` answers for what the task does;
     // and the child ends without returning from `live`.
     let forked = unsafe { child::fork() };
