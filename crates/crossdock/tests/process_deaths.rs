@@ -2,6 +2,7 @@
 //!
 //! Each scene is played in a process of its own, whose children and threads are its alone.
 
+#![allow(clippy::print_stdout, reason = "that is how a process is heard here")]
 #![allow(clippy::unwrap_used, reason = "a test that fails to set up has failed")]
 
 use crossdock::ErrorKind;

@@ -29,6 +29,10 @@ const INLINE_BYTES_MAX: usize = 16 << 10;
 const INLINE: u8 = 0;
 const IN_FILE: u8 = 1;
 
+/// The other end has been closed, and nobody had read all that was sent to it. The socket says so once, before
+/// anything else; what was sent from there can still be received (`sock_error` in `__skb_try_recv_datagram`).
+const SAID_ONCE: Errno = Errno::CONNRESET;
+
 /// One end of a line.
 #[derive(Debug)]
 pub struct Line(OwnedFd);
@@ -113,7 +117,7 @@ impl Line {
         let parts = [IoSlice::new(&kind), IoSlice::new(bytes)];
         loop {
             match rustix::net::sendmsg(&self.0, &parts, &mut control, SendFlags::NOSIGNAL) {
-                Err(Errno::INTR) => {}
+                Err(Errno::INTR | SAID_ONCE) => {}
                 sent => return sent.map(drop).map_err(Into::into),
             }
         }
@@ -148,7 +152,7 @@ impl Line {
         let received = loop {
             let mut parts = [IoSliceMut::new(&mut bytes)];
             match rustix::net::recvmsg(&self.0, &mut parts, &mut control, flags) {
-                Err(Errno::INTR) => {}
+                Err(Errno::INTR | SAID_ONCE) => {}
                 received => break received?.bytes,
             }
         };
@@ -179,9 +183,7 @@ impl Line {
         let flags = flags | RecvFlags::PEEK | RecvFlags::TRUNC;
         loop {
             match rustix::net::recv(&self.0, &mut [0_u8; 0][..], flags) {
-                Err(Errno::INTR) => {}
-                // Its process was killed with packets of ours unread: it has gone.
-                Err(Errno::CONNRESET) => return Ok(0),
+                Err(Errno::INTR | SAID_ONCE) => {}
                 looked => return Ok(looked?.1.min(1 + INLINE_BYTES_MAX)),
             }
         }
@@ -329,6 +331,22 @@ mod tests {
         assert!(b.receive().unwrap().is_none());
         assert_eq!(b.send(b"too late", &[]).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
         drop(other);
+    }
+
+    #[test]
+    fn the_last_words_of_an_end_that_has_not_read_all_arrive() {
+        let (a, b) = Line::pair().unwrap();
+        a.send(b"unread", &[]).unwrap();
+        b.send(b"last words", &[]).unwrap();
+        drop(b);
+        assert!(a.await_end(None).unwrap());
+        assert_eq!(a.receive().unwrap().unwrap().bytes, b"last words");
+        assert!(a.receive().unwrap().is_none());
+        let (a, b) = Line::pair().unwrap();
+        a.send(b"unread", &[]).unwrap();
+        drop(b);
+        assert_eq!(a.send(b"too late", &[]).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        assert!(a.try_receive().unwrap().is_none());
     }
 
     #[test]

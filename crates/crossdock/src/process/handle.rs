@@ -151,6 +151,26 @@ impl Link {
         Ok(has_ended)
     }
 
+    /// Waits until there will be no other result than there is; false when the deadline has passed before.
+    ///
+    /// The child of a fork server may have ended without that having been told how, which only matters if
+    /// there is no result.
+    fn await_result(&self, deadline: Option<Deadline>) -> Result<bool> {
+        self.check_current()?;
+        if self.is_ours || self.has_ended() {
+            return self.await_end(deadline);
+        }
+        let waited = self.child.await_end(deadline);
+        if !waited.map_err(|error| self.os("cannot wait for", error))? {
+            return Ok(false);
+        }
+        let mut state = self.state.lock();
+        self.read(&mut state)?;
+        let is_done = matches!(state.report, Some((Report::Done, _)));
+        drop(state);
+        Ok(is_done || self.await_end(deadline)?)
+    }
+
     /// Takes the end of a process that has ended, and its last words.
     pub(super) fn collect(&self) -> Result<()> {
         let mut state = self.state.lock();
@@ -349,7 +369,7 @@ impl<R: DeserializeOwned> JoinHandle<R> {
     /// * [`ErrorKind::Corrupt`]: a type does not read what it writes.
     /// * [`ErrorKind::Forked`]: another process holds the original of this handle.
     pub fn join(self) -> Result<R> {
-        self.link.await_end(None)?;
+        self.link.await_result(None)?;
         self.result()
     }
 
@@ -359,7 +379,7 @@ impl<R: DeserializeOwned> JoinHandle<R> {
     ///
     /// [`JoinTimeoutError::TimedOut`] gives the handle back, else as those of `join`.
     pub fn join_timeout(self, timeout: Duration) -> Result<R, JoinTimeoutError<R>> {
-        match self.link.await_end(Some(Deadline::after(timeout))) {
+        match self.link.await_result(Some(Deadline::after(timeout))) {
             Ok(false) => Err(JoinTimeoutError::TimedOut(self)),
             Ok(true) => self.result().map_err(JoinTimeoutError::Failed),
             Err(error) => Err(JoinTimeoutError::Failed(error)),
