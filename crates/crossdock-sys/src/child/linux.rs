@@ -230,6 +230,11 @@ pub fn heed_interrupts(before: Interrupts) {
     set_signal(libc::SIGINT, before.0);
 }
 
+/// Lets this process learn how its children end, though it was started by one that did not want to.
+pub fn heed_children() {
+    set_signal(libc::SIGCHLD, libc::SIG_DFL);
+}
+
 /// Has a write to a pipe without a reader fail, and not end the process: what Rust's `main` begins with.
 pub fn ignore_pipe_signal() {
     set_signal(libc::SIGPIPE, libc::SIG_IGN);

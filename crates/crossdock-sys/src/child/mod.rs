@@ -3,7 +3,7 @@
 mod linux;
 
 pub use linux::{
-    Child, Forked, Interrupts, Last, discard, exit_now, flush, fork, has_any_ended,
+    Child, Forked, Interrupts, Last, discard, exit_now, flush, fork, has_any_ended, heed_children,
     heed_interrupts, ignore_interrupts, ignore_pipe_signal, rename, thread_count, thread_id,
 };
 

@@ -53,7 +53,8 @@ pub(super) struct Birth {
 
 /// Serves until the other end of `control` has gone.
 pub(super) fn run(control: &Line) -> Result<Served> {
-    let threads = child::thread_count().unwrap_or(1);
+    let threads =
+        child::thread_count().map_err(|error| Error::os("cannot count threads", error))?;
     if threads > 1 {
         let text = format!(
             "a fork server must have one thread, and this program has {threads} when it calls \
@@ -62,6 +63,8 @@ pub(super) fn run(control: &Line) -> Result<Served> {
         );
         return Err(Error::new(ErrorKind::Unsupported, text));
     }
+    // How a child ends is told to those who do not ignore it.
+    child::heed_children();
     // Ctrl-C is for the processes that do something.
     let interrupts = child::ignore_interrupts();
     let os = |error| Error::os("a fork server cannot wait", error);

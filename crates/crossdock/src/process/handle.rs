@@ -14,6 +14,7 @@ use std::fmt;
 use std::fs::File;
 use std::io;
 use std::marker::PhantomData;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -403,6 +404,13 @@ impl<R: DeserializeOwned> JoinHandle<R> {
 impl<R> Drop for JoinHandle<R> {
     fn drop(&mut self) {
         reaper::release(&self.link);
+    }
+}
+
+/// The pidfd of the process: it can be read when the process has ended, for `poll`, `epoll` and event loops.
+impl<R> AsFd for JoinHandle<R> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.link.child.as_fd()
     }
 }
 
