@@ -13,7 +13,7 @@
 //! | [`clock`] | one monotonic clock that all processes of the machine share |
 //! | [`fork`], [`exit`] | notice a fork that the library did not make; run a function at a normal exit |
 //! | [`cpu`], [`place`] | how many processors there are; bind a thread to one; cache hints |
-//! | [`line`] | a line to another process: packets of any length that arrive whole, with open files beside them |
+//! | [`mod@line`] | a line to another process: packets of any length that arrive whole, with open files beside them |
 //! | [`child`] | tell another process to end, wait for its end, know how it ended; fork; count threads |
 //! | [`leash`] | die with the process that one works for, however it dies |
 //! | [`image`] | where the program lies in this process, and which build of it this is |

@@ -272,6 +272,20 @@ fn a_fork_server_that_is_killed_is_replaced_and_its_children_go_on() {
 }
 
 #[test]
+fn a_fork_server_sleeps_though_nobody_takes_the_result_of_its_child() {
+    play(|()| {
+        let child = by(StartMethod::ForkServer).spawn(wait_for_ever, ()).unwrap();
+        let (_, server) = state(child.pid()).unwrap();
+        child.kill().unwrap();
+        let ended = by(StartMethod::ForkServer).spawn(|x: u32| x + 1, 1).unwrap();
+        await_gone(ended.pid());
+        await_gone(child.pid());
+        await_that("the server sleeps", || state(server).unwrap().0 == 'S');
+        assert_eq!(ended.join().unwrap(), 2);
+    });
+}
+
+#[test]
 fn somebody_else_who_waits_for_all_children_takes_the_status_and_not_the_result() {
     play(|()| {
         let handle = Process::spawn(|x: u32| x + 1, 1).unwrap();

@@ -215,19 +215,40 @@ pub fn rename(name: &str) {
     }
 }
 
-/// What was to happen when the user presses Ctrl-C, before [`ignore_interrupts`].
+/// Whether this thread heeded Ctrl-C before [`hold_interrupts`].
 #[derive(Clone, Copy, Debug)]
-pub struct Interrupts(libc::sighandler_t);
-
-/// Lets this process go on when the user presses Ctrl-C.
-#[must_use]
-pub fn ignore_interrupts() -> Interrupts {
-    Interrupts(set_signal(libc::SIGINT, libc::SIG_IGN))
+pub struct Interrupts {
+    were_held: bool,
 }
 
-/// Undoes [`ignore_interrupts`] in the process that called it, or in its child.
+/// Lets the calling thread, the only one, go on when the user presses Ctrl-C.
+///
+/// The signal is held back, not ignored: one that comes to a child after the fork, and before it calls
+/// [`heed_interrupts`], is not lost.
+#[must_use]
+pub fn hold_interrupts() -> Interrupts {
+    let before = mask_interrupts(libc::SIG_BLOCK);
+    // SAFETY: the set is valid.
+    Interrupts { were_held: unsafe { libc::sigismember(&raw const before, libc::SIGINT) } == 1 }
+}
+
+/// Undoes [`hold_interrupts`] in the process that called it, or in its child.
 pub fn heed_interrupts(before: Interrupts) {
-    set_signal(libc::SIGINT, before.0);
+    if !before.were_held {
+        mask_interrupts(libc::SIG_UNBLOCK);
+    }
+}
+
+/// Changes the mask of the calling thread; what it was.
+fn mask_interrupts(how: i32) -> libc::sigset_t {
+    // SAFETY: all zeroes is a valid value of this C type: the empty set.
+    let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
+    let mut before = set;
+    // SAFETY: the set is valid and writable.
+    unsafe { libc::sigaddset(&raw mut set, libc::SIGINT) };
+    // SAFETY: both sets are valid, the second one writable; it fails for a wrong `how` only.
+    unsafe { libc::pthread_sigmask(how, &raw const set, &raw mut before) };
+    before
 }
 
 /// Lets this process learn how its children end, though it was started by one that did not want to.
@@ -240,9 +261,9 @@ pub fn ignore_pipe_signal() {
     set_signal(libc::SIGPIPE, libc::SIG_IGN);
 }
 
-fn set_signal(signal: i32, action: libc::sighandler_t) -> libc::sighandler_t {
-    // SAFETY: the action is one of the two that run no code of this process, or was in force before.
-    unsafe { libc::signal(signal, action) }
+fn set_signal(signal: i32, action: libc::sighandler_t) {
+    // SAFETY: neither of the two actions runs code of this process.
+    unsafe { libc::signal(signal, action) };
 }
 
 #[cfg(test)]

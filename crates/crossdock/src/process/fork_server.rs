@@ -66,7 +66,7 @@ pub(super) fn run(control: &Line) -> Result<Served> {
     // How a child ends is told to those who do not ignore it.
     child::heed_children();
     // Ctrl-C is for the processes that do something.
-    let interrupts = child::ignore_interrupts();
+    let interrupts = child::hold_interrupts();
     let os = |error| Error::os("a fork server cannot wait", error);
     let events = Events::new().map_err(os)?;
     events.add(control, CONTROL).map_err(os)?;
@@ -89,9 +89,10 @@ impl Birth {
     /// Waits for work and does it; what of the server's was open here is closed already.
     pub(super) fn live(self) -> ! {
         leash::cut();
+        // Before there is work: Ctrl-C may end this one now, and the server makes another.
+        child::heed_interrupts(self.interrupts);
         // The server has ended, or is about to.
         let Ok(Some(packet)) = self.line.receive() else { std::process::exit(0) };
-        child::heed_interrupts(self.interrupts);
         let (flags, mut files) = (packet.bytes.first().copied(), packet.files.into_iter());
         let Some(line) = files.next().map(Line::from) else { std::process::exit(0) };
         let mut next = |flag| flags.filter(|flags| flags & flag != 0).and_then(|_| files.next());

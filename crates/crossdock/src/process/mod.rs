@@ -52,6 +52,7 @@ mod failure;
 mod fork_server;
 mod handle;
 mod init;
+mod link;
 mod options;
 mod reaper;
 mod serve;

@@ -9,7 +9,7 @@
 //!
 //! The children of a fork server are the fork server's, which does nothing but to wait for them.
 
-use super::handle::Link;
+use super::link::Link;
 use crate::error::{Error, Result};
 use crossdock_sys::child;
 use crossdock_sys::clock::Deadline;

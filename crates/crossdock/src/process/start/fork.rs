@@ -1,7 +1,7 @@
 //! A copy of this process.
 #![allow(unsafe_code, reason = "it forks")]
 
-use super::super::handle::Link;
+use super::super::link::Link;
 use super::super::reaper;
 use super::super::serve::{self, Origin};
 use super::super::wire::{Job, TaskId};

@@ -2,7 +2,7 @@
 
 use super::super::failure::died;
 use super::super::fork_server::{HAS_STDERR, HAS_STDOUT};
-use super::super::handle::Link;
+use super::super::link::Link;
 use super::super::options::{Output, StartMethod};
 use super::super::wire::{self, Job, Report, TaskId};
 use super::{Order, Prepared, spawn};

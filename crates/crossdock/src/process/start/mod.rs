@@ -4,8 +4,8 @@ mod fork;
 mod fork_server;
 mod spawn;
 
-use super::handle::{Captured, Link};
 use super::init;
+use super::link::{Captured, Link};
 use super::options::{Output, StartMethod};
 use super::reaper;
 use super::task;

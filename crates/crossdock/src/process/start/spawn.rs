@@ -4,7 +4,7 @@
 //! nothing is to be run between fork and exec. So the child's end of the line is its stdin, which needs
 //! no more than that, and no other child can get it by accident.
 
-use super::super::handle::Link;
+use super::super::link::Link;
 use super::super::wire::Job;
 use super::super::{init, reaper};
 use super::{Order, Prepared};
