@@ -4,6 +4,9 @@
 //! It is this program, stopped in [`init`](super::init()), before it had a second thread or opened anything. So
 //! its copies are small, quick to make, and sound to run anything in. It is a daemon: it ends with the
 //! process that it works for. Its children do not, unless they are daemons as well.
+//!
+//! One child is always ready: it waits for work, and while it works the next one is made. Android's zygote does
+//! the same, with a pool of what it calls unspecialised app processes.
 #![allow(unsafe_code, reason = "it forks")]
 
 use super::serve::{self, Origin};
@@ -92,9 +95,9 @@ impl Birth {
         // Before there is work: Ctrl-C may end this one now, and the server makes another.
         child::heed_interrupts(self.interrupts);
         // The server has ended, or is about to.
-        let Ok(Some(packet)) = self.line.receive() else { std::process::exit(0) };
+        let Ok(Some(packet)) = self.line.receive() else { child::exit_now(0) };
         let (flags, mut files) = (packet.bytes.first().copied(), packet.files.into_iter());
-        let Some(line) = files.next().map(Line::from) else { std::process::exit(0) };
+        let Some(line) = files.next().map(Line::from) else { child::exit_now(0) };
         let mut next = |flag| flags.filter(|flags| flags & flag != 0).and_then(|_| files.next());
         let (stdout, stderr) = (next(HAS_STDOUT), next(HAS_STDERR));
         drop(self.line);
