@@ -95,7 +95,7 @@ fn receive(ring: &Broadcast<'_>, hands: &mut Hands<'_>, step: usize, input: &mut
         }
         _ => {
             if let (Some(reader), Some(message)) = (readers.last_mut(), messages.pop()) {
-                read_tickets(&message.first);
+                read_tickets(&ring.first(&message));
                 read_tickets(&ring.read(&message));
                 let _ = ring.is_current(reader, &message);
                 let _ = ring.take(reader, &message);

@@ -82,7 +82,7 @@ fn use_ring<'a>(ring: &Ring<'a>, hands: &mut Hands<'a>, step: usize, input: &mut
         },
         6 => {
             if let Some(message) = messages.last() {
-                read_tickets(&message.first);
+                read_tickets(&ring.first(message));
                 read_tickets(&ring.read(message));
                 let _ = ring.is_current(message);
                 ring.take(message, input.party());

@@ -35,7 +35,7 @@ fuzz_target!(|data: &[u8]| {
             4 => message = ring.newest().ok().flatten(),
             5 => {
                 if let Some(message) = &message {
-                    read_tickets(&message.first);
+                    read_tickets(&ring.first(message));
                     read_tickets(&ring.read(message));
                     assert_eq!(ring.is_newest(message), ring.number() == ring.number_of(message));
                 }

@@ -7,12 +7,15 @@ mod real {
     pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, fence};
 
     pub(crate) use crossdock_sys::clock::Deadline;
-    pub(crate) use crossdock_sys::cpu::online_cpus;
+    pub(crate) use crossdock_sys::cpu::{online_cpus, prefetch_read, prefetch_write};
     pub(crate) use crossdock_sys::wait::{wait, wait_any, wake_all, wake_one};
 
     use crate::owner::{Owner, Registry};
     use crossdock_sys::fork::IDENTITY;
     use std::sync::atomic::Ordering::{Acquire, Release};
+
+    /// Whether hints about what will be needed are worth the loads that they take.
+    pub(crate) const HAS_CACHES: bool = true;
 
     /// Who this process is, 0 if it does not know.
     #[inline]

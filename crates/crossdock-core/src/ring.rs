@@ -32,6 +32,7 @@
 //! `CLAIMED`, `ARMED` or `TAKEN` by a dead party holds everybody behind it up; [`Ring::next`] names that
 //! party, and [`Ring::reap`] repairs what it left, any number of times.
 
+mod batch;
 pub mod broadcast;
 pub mod latest;
 mod readers;
@@ -39,17 +40,21 @@ mod slot;
 mod slots;
 mod unseen;
 
-pub use slot::{Cursor, MESSAGE_WORDS_MAX, SHORT_WORDS, SLOT_WORDS, Slot, Words};
+pub use batch::{RecvBatch, SendBatch};
+pub use slot::{
+    Arrays, Claimed, Cursor, MESSAGE_WORDS_MAX, OwnedSlots, SHORT_WORDS, SLOT_WORDS, Taken, Words,
+    Written, messages_of,
+};
 
 use crate::Corrupt;
 use crate::party::Party;
 use crate::primitive::{AtomicU64, fence, spin_loop};
 use slot::{
-    FREE, HOLE, INDEX_BITS, INDEX_MASK, LAP_MASK, LEN_MASK, OPEN, READY, STATE_MASK, TAKEN,
-    is_done, len_of, next_lap, word_of, worker,
+    CLAIMED, FREE, HOLE, INDEX_BITS, INDEX_MASK, LAP_MASK, LEN_MASK, OPEN, READY, STATE_MASK, Slot,
+    TAKEN, is_done, len_of, next_lap, word_of, worker,
 };
 use slots::{Room, Slots};
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
 /// Slots that a ring can have.
 pub const CAPACITY_MAX: usize = 1 << INDEX_BITS;
@@ -67,9 +72,28 @@ pub struct Ring<'a> {
 #[derive(Debug)]
 #[must_use = "an unsent claim holds the queue up"]
 pub struct Claim<'a> {
-    slot: &'a Slot,
+    slot: Slot<'a>,
     position: u64,
     party: Party,
+}
+
+impl<'a> Claim<'a> {
+    /// Claims a slot that is free, for `me`; `None` if somebody else was faster.
+    #[inline]
+    fn new(slot: Slot<'a>, position: u64, party: Party) -> Option<Self> {
+        let lap = position & LAP_MASK;
+        let mine = word_of(lap, party, CLAIMED);
+        // Sequentially consistent for a reader of a broadcast that is just coming.
+        let exchanged = slot.claim.word.compare_exchange(lap | FREE, mine, SeqCst, Relaxed);
+        exchanged.is_ok().then_some(Self { slot, position, party })
+    }
+
+    /// The slot can be claimed in the next lap.
+    #[inline]
+    fn free(&self) {
+        let free = next_lap(self.position & LAP_MASK) | FREE;
+        self.slot.claim.word.store(free, Release);
+    }
 }
 
 /// A message at the head of the queue, not yet taken.
@@ -77,8 +101,6 @@ pub struct Claim<'a> {
 pub struct Message {
     position: u64,
     word: u64,
-    /// The first words of what it carries; words that were not sent are 0. Valid if [`Ring::take`] says so.
-    pub first: [u64; SLOT_WORDS],
 }
 
 impl Message {
@@ -146,7 +168,7 @@ const ATTEMPTS_MAX: u32 = 1 << 16;
 impl<'a> Ring<'a> {
     /// A ring over these words, or `None` when there are no slots or too many.
     #[must_use]
-    pub fn new(head: &'a Cursor, tail: &'a Cursor, slots: &'a [Slot]) -> Option<Self> {
+    pub fn new(head: &'a Cursor, tail: &'a Cursor, slots: Arrays<'a>) -> Option<Self> {
         Self::with_more(head, tail, slots, &[])
     }
 
@@ -156,7 +178,7 @@ impl<'a> Ring<'a> {
     pub fn with_more(
         head: &'a Cursor,
         tail: &'a Cursor,
-        slots: &'a [Slot],
+        slots: Arrays<'a>,
         more: &'a [AtomicU64],
     ) -> Option<Self> {
         Slots::new(slots, more).map(|slots| Self { head, tail, slots })
@@ -169,7 +191,7 @@ impl<'a> Ring<'a> {
     }
 
     #[inline]
-    fn slot(&self, position: u64) -> Option<&'a Slot> {
+    fn slot(&self, position: u64) -> Option<Slot<'a>> {
         self.slots.at(position)
     }
 
@@ -227,14 +249,24 @@ impl<'a> Ring<'a> {
     /// [`Refused`] when there is none.
     #[inline]
     pub fn claim(&self, me: Party) -> Result<Claim<'a>, Refused> {
-        self.slots.claim(self.tail, me, |slot, position| {
+        let claim = self.slots.claim(self.tail, me, |slot, position| {
             if self.has_room(position) { Room::Free } else { self.full(slot, position) }
-        })
+        })?;
+        self.fetch_ahead(&claim);
+        Ok(claim)
+    }
+
+    #[inline]
+    fn fetch_ahead(&self, claim: &Claim<'_>) {
+        self.slots.fetch_ahead(claim.position, || {
+            let head = self.tail.head_seen.load(Relaxed);
+            self.capacity() - self.distance(head, claim.position)
+        });
     }
 
     /// Looks closer at a slot that the head seems not to have passed: helps the head on if it is late.
     #[cold]
-    fn full(&self, slot: &Slot, position: u64) -> Room {
+    fn full(&self, slot: Slot<'_>, position: u64) -> Room {
         let lap = position & LAP_MASK;
         let head = self.head.position.load(Acquire);
         let take = slot.take.word.load(Acquire);
@@ -284,12 +316,32 @@ impl<'a> Ring<'a> {
     /// Sends a claimed slot, with the same payload if it was armed: the commit store.
     #[inline]
     pub fn publish(&self, claim: Claim<'a>, payload: &[u64]) {
-        let ready = self.slots.write(&claim, payload);
-        claim.slot.message.word.store(ready, Release);
+        self.commit(&claim, payload);
         self.slots.end(self.tail, &claim);
     }
 
-    /// All words of a message. Valid if [`take`](Self::take) says so.
+    #[inline]
+    fn commit(&self, claim: &Claim<'a>, payload: &[u64]) {
+        let ready = self.slots.write(claim, payload);
+        claim.slot.message.word.store(ready, Release);
+    }
+
+    /// The first words of a message; words that were not sent are 0. Valid if [`take`](Self::take) says so
+    /// afterwards.
+    #[inline]
+    #[must_use]
+    pub fn first(&self, message: &Message) -> [u64; SLOT_WORDS] {
+        self.slots.first(message)
+    }
+
+    /// Copies words of a message, from the first on, as many as there are places for in both. Valid if
+    /// [`take`](Self::take) says so afterwards.
+    #[inline]
+    pub fn copy(&self, message: &Message, words: &mut [u64]) {
+        self.slots.copy(message.position, words);
+    }
+
+    /// All words of a message. Valid if [`take`](Self::take) says so afterwards.
     pub fn read(&self, message: &Message) -> Words {
         self.slots.read(message)
     }
@@ -310,10 +362,7 @@ impl<'a> Ring<'a> {
                 self.advance(self.head, position);
             } else if word & !LEN_MASK == lap | READY {
                 match self.look_at_take(slot, position)? {
-                    Take::Mine => {
-                        let first = slot.read(len_of(word));
-                        return Ok(Some(Message { position, word, first }));
-                    }
+                    Take::Mine => return Ok(Some(self.look(position, word))),
                     Take::Before => return Ok(None),
                     Take::Past => self.advance(self.head, position),
                 }
@@ -335,9 +384,16 @@ impl<'a> Ring<'a> {
         Err(NONSENSE)
     }
 
+    #[inline]
+    fn look(&self, position: u64, word: u64) -> Message {
+        self.slots
+            .fetch_ready(position, || self.distance(position, self.tail.position.load(Relaxed)));
+        Message { position, word }
+    }
+
     /// Whether the message of `position` can be taken.
     #[inline]
-    fn look_at_take(&self, slot: &Slot, position: u64) -> Result<Take, Corrupt> {
+    fn look_at_take(&self, slot: Slot<'_>, position: u64) -> Result<Take, Corrupt> {
         let lap = position & LAP_MASK;
         let word = slot.take.word.load(Acquire);
         if word == lap | OPEN {
@@ -390,14 +446,19 @@ impl<'a> Ring<'a> {
     /// then its payload may be anything.
     #[inline]
     pub fn take(&self, message: &Message, me: Party) -> bool {
+        let is_mine = self.take_only(message, me);
+        if is_mine {
+            self.advance(self.head, message.position);
+        }
+        is_mine
+    }
+
+    #[inline]
+    fn take_only(&self, message: &Message, me: Party) -> bool {
         let Some(slot) = self.slot(message.position) else { return false };
         let lap = message.position & LAP_MASK;
         let mine = word_of(lap, me, TAKEN);
-        if slot.take.word.compare_exchange(lap | OPEN, mine, AcqRel, Relaxed).is_err() {
-            return false;
-        }
-        self.advance(self.head, message.position);
-        true
+        slot.take.word.compare_exchange(lap | OPEN, mine, AcqRel, Relaxed).is_ok()
     }
 
     /// Whether `party` has taken the message of a position and is not done with it.
@@ -438,10 +499,15 @@ impl<'a> Ring<'a> {
     #[inline]
     #[must_use]
     pub fn finish(&self, message: &Message) -> bool {
-        if let Some(slot) = self.slot(message.position) {
-            slot.take.word.store(next_lap(message.position & LAP_MASK) | OPEN, Release);
+        self.finish_at(message.position)
+    }
+
+    #[inline]
+    fn finish_at(&self, position: u64) -> bool {
+        if let Some(slot) = self.slot(position) {
+            slot.take.word.store(next_lap(position & LAP_MASK) | OPEN, Release);
         }
-        (self.head.position.load(Relaxed) ^ message.position) & INDEX_MASK == 0
+        (self.head.position.load(Relaxed) ^ position) & INDEX_MASK == 0
     }
 
     /// Repairs what the dead party `dead` left: what it had not sent becomes holes, what it had taken is
@@ -468,7 +534,7 @@ impl<'a> Ring<'a> {
     }
 
     /// Passes over a slot whose sender died, unless it had sent already.
-    fn reap_claim(slot: &Slot, claim: u64) {
+    fn reap_claim(slot: Slot<'_>, claim: u64) {
         let lap = claim & LAP_MASK;
         let message = slot.message.word.load(Acquire);
         // Only over what was there before this lap: neither over what the dead has sent, nor, if another

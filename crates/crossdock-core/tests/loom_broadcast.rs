@@ -16,7 +16,7 @@ mod loom_model;
 use crossdock_core::model::{Weakness, die_before, weaken};
 use crossdock_core::party::Party;
 use crossdock_core::ring::broadcast::{Broadcast, Readers, Subscription, Taken};
-use crossdock_core::ring::{Cursor, Refused, Slot};
+use crossdock_core::ring::{Cursor, OwnedSlots, Refused};
 use loom::thread;
 use loom_model::{check_deaths, check_processes, party};
 use std::sync::Arc;
@@ -27,17 +27,17 @@ const VICTIM: usize = 1;
 struct Memory {
     tail: Cursor,
     readers: Readers,
-    slots: Vec<Slot>,
+    slots: OwnedSlots,
 }
 
 impl Memory {
     fn new(capacity: usize) -> Arc<Self> {
-        let slots = (0..capacity).map(|_| Slot::new()).collect();
+        let slots = OwnedSlots::new(capacity);
         Arc::new(Self { tail: Cursor::new(), readers: Readers::new(), slots })
     }
 
     fn ring(&self) -> Broadcast<'_> {
-        Broadcast::new(&self.tail, &self.readers, &self.slots, &[]).unwrap()
+        Broadcast::new(&self.tail, &self.readers, self.slots.arrays(), &[]).unwrap()
     }
 }
 
@@ -88,10 +88,11 @@ fn receive(ring: &Broadcast<'_>, reader: &mut Subscription, times: usize, log: &
             thread::yield_now();
             continue;
         };
+        let first = ring.first(&message);
         if let Taken::Mine { is_last } = ring.take(reader, &message) {
-            log.seen.push(whole(&message.first));
+            log.seen.push(whole(&first));
             if is_last {
-                log.ended.push(message.first[0]);
+                log.ended.push(first[0]);
             }
         }
     }
@@ -219,13 +220,14 @@ fn two_senders_and_a_reader(capacity: usize, messages: usize) {
 /// Looks for a message, asks whether it still is there, and takes it.
 fn look_twice(ring: &Broadcast<'_>, reader: &mut Subscription, log: &mut Log) {
     let Some(message) = ring.poll(reader).unwrap() else { return };
+    let first = ring.first(&message);
     if ring.is_current(reader, &message) {
-        whole(&message.first);
+        whole(&first);
     }
     if let Taken::Mine { is_last } = ring.take(reader, &message) {
-        log.seen.push(whole(&message.first));
+        log.seen.push(whole(&first));
         assert!(is_last, "broken: there is no other reader");
-        log.ended.push(message.first[0]);
+        log.ended.push(first[0]);
     }
 }
 

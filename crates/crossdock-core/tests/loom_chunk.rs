@@ -10,7 +10,7 @@ mod loom_model;
 use crossdock_core::chunk::Chunk;
 use crossdock_core::model::{Weakness, weaken};
 use crossdock_core::party::Party;
-use crossdock_core::ring::{Cursor, Ring, Slot};
+use crossdock_core::ring::{Cursor, OwnedSlots, Ring};
 use loom::sync::atomic::AtomicU64;
 use loom::thread;
 use loom_model::{check, party};
@@ -102,13 +102,13 @@ const OTHER: u64 = 8;
 struct Channel {
     head: Cursor,
     tail: Cursor,
-    slots: Vec<Slot>,
+    slots: OwnedSlots,
     chunk: Chunk,
 }
 
 impl Channel {
     fn ring(&self) -> Ring<'_> {
-        Ring::new(&self.head, &self.tail, &self.slots).unwrap()
+        Ring::new(&self.head, &self.tail, self.slots.arrays()).unwrap()
     }
 
     /// As the library: the hold is passed on between arming and publishing.
@@ -126,8 +126,9 @@ impl Channel {
     fn receive(&self, me: Party) {
         let ring = self.ring();
         let Some(message) = ring.poll().unwrap() else { return thread::yield_now() };
+        let first = ring.first(&message);
         if ring.take(&message, me) {
-            if message.first[0] == TICKET {
+            if first[0] == TICKET {
                 self.chunk.hand_over(party(CHANNEL), me).unwrap();
             }
             let _ = ring.finish(&message);
@@ -148,7 +149,7 @@ impl Channel {
 /// A ticket goes through a channel, others follow in its slot, and its receiver keeps what it got. The
 /// owner must never find the chunk unheld.
 fn an_awaited_chunk(capacity: usize, is_looking_again: bool) {
-    let slots = (0..capacity).map(|_| Slot::new()).collect();
+    let slots = OwnedSlots::new(capacity);
     let (head, tail) = (Cursor::new(), Cursor::new());
     let channel = Arc::new(Channel { head, tail, slots, chunk: Chunk::new() });
     channel.chunk.take(party(SENDER));

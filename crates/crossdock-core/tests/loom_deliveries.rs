@@ -13,7 +13,7 @@ mod loom_model;
 use crossdock_core::deliveries::{Deliveries, Row, row_words};
 use crossdock_core::model::{AtomicU64, die_before};
 use crossdock_core::party::Party;
-use crossdock_core::ring::{Cursor, Message, Ring, Slot};
+use crossdock_core::ring::{Cursor, Message, OwnedSlots, Ring, SLOT_WORDS};
 use loom::thread;
 use loom_model::{check_deaths, check_deaths_of, check_processes, party};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ const DELIVERIES_MAX: u16 = 2;
 struct Memory {
     head: Cursor,
     tail: Cursor,
-    slots: Vec<Slot>,
+    slots: OwnedSlots,
     rows: Vec<AtomicU64>,
 }
 
@@ -45,7 +45,7 @@ impl Memory {
         let memory = Arc::new(Self {
             head: Cursor::new(),
             tail: Cursor::new(),
-            slots: (0..2).map(|_| Slot::new()).collect(),
+            slots: OwnedSlots::new(2),
             rows: (0..ROWS * row_words(WORDS)).map(|_| AtomicU64::new(0)).collect(),
         });
         memory.send(values);
@@ -53,7 +53,7 @@ impl Memory {
     }
 
     fn ring(&self) -> Ring<'_> {
-        Ring::new(&self.head, &self.tail, &self.slots).unwrap()
+        Ring::new(&self.head, &self.tail, self.slots.arrays()).unwrap()
     }
 
     fn rows(&self) -> Deliveries<'_> {
@@ -69,11 +69,11 @@ impl Memory {
     }
 
     /// A message that is looked at, and the row that says so.
-    fn prepare(&self, me: Party) -> Option<(Message, Row)> {
+    fn prepare(&self, me: Party) -> Option<(Message, [u64; SLOT_WORDS], Row)> {
         let message = self.ring().poll().unwrap()?;
-        let words = &message.first[..message.len()];
-        let row = self.rows().prepare(me, message.position(), words, 0);
-        Some((message, row.expect("a row for each who looks")))
+        let words = self.ring().first(&message);
+        let row = self.rows().prepare(me, message.position(), &words[..message.len()], 0);
+        Some((message, words, row.expect("a row for each who looks")))
     }
 
     /// Delivers a message, one that was given back if there is one.
@@ -83,7 +83,7 @@ impl Memory {
             assert_eq!(row.deliveries(), 2, "broken: it was given back once");
             return Some((whole(&words), row));
         }
-        let (message, row) = self.prepare(me)?;
+        let (message, words, row) = self.prepare(me)?;
         if !ring.take(&message, me) {
             rows.cancel(row);
             return None;
@@ -91,7 +91,7 @@ impl Memory {
         let row = rows.hold(row, me);
         let _ = ring.finish(&message);
         assert_eq!(row.deliveries(), 1, "broken: it was never delivered before");
-        Some((whole(&message.first), row))
+        Some((whole(&words), row))
     }
 
     /// Looks `times` times for a message and acknowledges it.

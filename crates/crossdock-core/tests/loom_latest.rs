@@ -17,7 +17,7 @@ use crossdock_core::model::{AtomicU64, Weakness, die_before, weaken};
 use crossdock_core::party::Party;
 use crossdock_core::ring::broadcast::Readers;
 use crossdock_core::ring::latest::Latest;
-use crossdock_core::ring::{Cursor, Refused, Slot};
+use crossdock_core::ring::{Cursor, OwnedSlots, Refused};
 use loom::thread;
 use loom_model::{check_deaths, check_deaths_of, check_processes, party};
 use std::sync::Arc;
@@ -32,7 +32,7 @@ struct Memory {
     tail: Cursor,
     newest: AtomicU64,
     readers: Readers,
-    slots: Vec<Slot>,
+    slots: OwnedSlots,
     /// What the messages lead to: who holds it.
     holds: Vec<loom::sync::atomic::AtomicU64>,
 }
@@ -48,13 +48,13 @@ impl Memory {
             tail: Cursor::new(),
             newest: AtomicU64::new(0),
             readers: Readers::new(),
-            slots: (0..capacity).map(|_| Slot::new()).collect(),
+            slots: OwnedSlots::new(capacity),
             holds: (0..VALUES).map(|_| loom::sync::atomic::AtomicU64::new(0)).collect(),
         })
     }
 
     fn ring(&self) -> Latest<'_> {
-        Latest::new(&self.tail, &self.newest, &self.readers, &self.slots, &[]).unwrap()
+        Latest::new(&self.tail, &self.newest, &self.readers, self.slots.arrays(), &[]).unwrap()
     }
 
     fn let_go(&self, words: &[u64]) {
@@ -98,10 +98,11 @@ impl Memory {
                 thread::yield_now();
                 continue;
             };
-            let hold = self.holds.get(message.first[0] as usize);
+            let first = ring.first(&message);
+            let hold = self.holds.get(first[0] as usize);
             let before = hold.map(|hold| hold.fetch_or(HELD, AcqRel));
             if look == Look::Once || ring.is_newest(&message) {
-                let what = whole(&message.first);
+                let what = whole(&first);
                 let has_gone = before.is_none_or(|before| before & LET_GO != 0);
                 assert!(!has_gone, "broken: the hold on {what} came too late");
                 assert!(ring.number_of(&message) >= number, "broken: {what} is older");

@@ -28,17 +28,49 @@ pub fn online_cpus() -> usize {
 
 /// Begins to fetch the cache line of `value` for writing, so that it travels once, not first for a load
 /// and then again for the store. Only a hint.
+///
+/// The compiler's intrinsic would become a fetch for reading, which leaves the line with its last writer, unless the whole
+/// program is built for processors that have the instruction; so it is written out.
 #[inline]
 #[doc(alias = "prefetchw")]
 pub fn prefetch_write<T>(value: &T) {
     #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
-        // SAFETY: a prefetch has no effect but on caches, whatever the address.
-        unsafe { _mm_prefetch::<_MM_HINT_ET0>(std::ptr::from_ref(value).cast()) };
+    if has_prefetchw() {
+        let address = std::ptr::from_ref(value);
+        // SAFETY: the processor has the instruction; a prefetch has no effect but on caches, whatever the address.
+        unsafe {
+            std::arch::asm!("prefetchw [{}]", in(reg) address, options(nostack, preserves_flags, readonly));
+        }
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = value;
+}
+
+/// Whether the processor has `prefetchw` (AMD64 Architecture Programmer's Manual, volume 3, function 8000_0001h, ECX bit 8;
+/// Intel's since Broadwell).
+#[cfg(target_arch = "x86_64")]
+#[inline]
+fn has_prefetchw() -> bool {
+    use std::sync::atomic::AtomicU8;
+    use std::sync::atomic::Ordering::Relaxed;
+    const NO: u8 = 1;
+    const YES: u8 = 2;
+    static KNOWN: AtomicU8 = AtomicU8::new(0);
+
+    #[cold]
+    fn ask() -> u8 {
+        use std::arch::x86_64::__cpuid;
+        const EXTENDED: u32 = 0x8000_0001;
+        let has = __cpuid(0x8000_0000).eax >= EXTENDED && __cpuid(EXTENDED).ecx & (1 << 8) != 0;
+        let known = if has { YES } else { NO };
+        KNOWN.store(known, Relaxed);
+        known
+    }
+
+    match KNOWN.load(Relaxed) {
+        0 => ask() == YES,
+        known => known == YES,
+    }
 }
 
 /// Begins to fetch the cache line at `address` for reading. Only a hint.

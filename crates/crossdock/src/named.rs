@@ -158,6 +158,7 @@ impl Named {
     }
 
     /// Whether this handle belongs to this process, not to a parent that forked it.
+    #[inline]
     pub(crate) fn is_ours(&self) -> bool {
         self.generation == fork::generation()
     }

@@ -7,7 +7,7 @@ use crate::party::{PARTIES_MAX, Party};
 use crate::primitive::AtomicU64;
 use crate::ring::broadcast::{Broadcast, Readers};
 use crate::ring::latest::Latest;
-use crate::ring::{Cursor, Next, Refused, Ring, Slot};
+use crate::ring::{Arrays, Claimed, Cursor, Next, Refused, Ring, Taken, Written, messages_of};
 use crate::settings::{Mode, Settings};
 use crate::signal::Signal;
 use crate::sync::Mutex;
@@ -18,7 +18,11 @@ unsafe impl Shared for ChannelControl {}
 // SAFETY: a `#[repr(C)]` struct of atomics without pointers.
 unsafe impl Shared for Readers {}
 // SAFETY: a `#[repr(C)]` struct of atomics without pointers.
-unsafe impl Shared for Slot {}
+unsafe impl Shared for Claimed {}
+// SAFETY: a `#[repr(C)]` struct of atomics without pointers.
+unsafe impl Shared for Written {}
+// SAFETY: a `#[repr(C)]` struct of atomics without pointers.
+unsafe impl Shared for Taken {}
 // SAFETY: an atomic.
 unsafe impl Shared for AtomicU64 {}
 
@@ -174,7 +178,9 @@ pub struct ChannelTable<'a> {
 
 /// Where the parts of a channel lie, from its data on.
 struct Places {
-    slots: usize,
+    messages: usize,
+    claims: usize,
+    takes: usize,
     more: usize,
     rows: usize,
     end: usize,
@@ -184,12 +190,18 @@ impl Places {
     /// The sums saturate: such a channel does not fit into any file.
     fn new(capacity: usize, settings: &Settings) -> Self {
         let readers = if settings.mode == Mode::Queue { 0 } else { size_of::<Readers>() };
-        let slots = size_of::<ChannelControl>() + readers;
-        let more = slots.saturating_add(capacity.saturating_mul(size_of::<Slot>()));
-        let rows = more.saturating_add(capacity.saturating_mul(settings.more_words() * 8));
+        let messages = size_of::<ChannelControl>() + readers;
+        let after = |place: usize, count: usize, size: usize| {
+            place.saturating_add(count.saturating_mul(size))
+        };
+        let behind = |place, size| after(place, capacity, size);
+        let claims = after(messages, messages_of(capacity), size_of::<Written>());
+        let takes = behind(claims, size_of::<Claimed>());
+        let more = behind(takes, size_of::<Taken>());
+        let rows = behind(more, settings.more_words() * 8);
         let row_bytes = row_words(settings.message_words()) * 8;
         let end = rows.saturating_add(row_bytes * settings.unacknowledged_max as usize);
-        Self { slots, more, rows, end }
+        Self { messages, claims, takes, more, rows, end }
     }
 }
 
@@ -210,7 +222,12 @@ impl<'a> ChannelTable<'a> {
         let places = Places::new(capacity, settings);
         let at = |place: usize| offset.saturating_add(place);
         let control: &ChannelControl = memory.at(offset)?;
-        let slots = memory.slice(at(places.slots), capacity)?;
+        let slots = Arrays::new(
+            memory.slice(at(places.claims), capacity)?,
+            memory.slice(at(places.messages), messages_of(capacity))?,
+            memory.slice(at(places.takes), capacity)?,
+        )
+        .ok_or(NO_SLOTS)?;
         let more_words = capacity.saturating_mul(settings.more_words());
         let more = memory.slice(at(places.more), more_words)?;
         let (head, tail) = (&control.head, &control.tail);

@@ -124,6 +124,15 @@ impl Deadline {
     }
 }
 
+/// Hints about caches mean nothing here.
+pub(crate) const HAS_CACHES: bool = false;
+
+/// See [`HAS_CACHES`].
+pub(crate) fn prefetch_read(_: *const u8) {}
+
+/// See [`HAS_CACHES`].
+pub(crate) fn prefetch_write<T>(_: &T) {}
+
 /// One: nobody spins in a model.
 pub(crate) fn online_cpus() -> usize {
     1

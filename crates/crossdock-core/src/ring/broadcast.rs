@@ -50,8 +50,8 @@ pub use super::readers::{READERS_MAX, Reader, Readers};
 
 use super::readers::owner;
 use super::slot::{
-    Cursor, FREE, HOLE, LAP_MASK, LEN_MASK, READY, STATE_MASK, Slot, WRITING, Words, len_of,
-    next_lap, worker,
+    Arrays, Cursor, FREE, HOLE, LAP_MASK, LEN_MASK, READY, SLOT_WORDS, STATE_MASK, Slot, WRITING,
+    Words, len_of, next_lap, worker,
 };
 use super::slots::{Room, Slots};
 use super::unseen::{Lap, READERS, a_lap_before, is_over, is_unseen, relation, see, tag, unseen};
@@ -123,7 +123,7 @@ impl<'a> Broadcast<'a> {
     pub fn new(
         tail: &'a Cursor,
         readers: &'a Readers,
-        slots: &'a [Slot],
+        slots: Arrays<'a>,
         more: &'a [AtomicU64],
     ) -> Option<Self> {
         Slots::new(slots, more).map(|slots| Self { tail, readers, slots })
@@ -138,8 +138,8 @@ impl<'a> Broadcast<'a> {
     /// Messages that somebody has yet to see, at about this moment.
     #[must_use]
     pub fn len(&self) -> usize {
-        let is_hole = |slot: &Slot| slot.message.word.load(Acquire) & STATE_MASK == HOLE;
-        self.slots.iter().filter(|slot| is_unseen(slot) && !is_hole(slot)).count()
+        let is_hole = |slot: Slot<'a>| slot.message.word.load(Acquire) & STATE_MASK == HOLE;
+        self.slots.iter().filter(|slot| is_unseen(*slot) && !is_hole(*slot)).count()
     }
 
     /// Whether everybody has seen everything, at about this moment.
@@ -240,7 +240,7 @@ impl<'a> Broadcast<'a> {
         is_dropping: bool,
         on_last: &mut dyn FnMut(&[u64]),
     ) -> Result<Claim<'a>, Refused> {
-        let room = |slot: &Slot, position| {
+        let room = |slot: Slot<'a>, position| {
             if is_dropping || !is_unseen(slot) {
                 Room::Free
             } else if self.tail.position.load(Acquire) == position {
@@ -256,7 +256,7 @@ impl<'a> Broadcast<'a> {
 
     /// Takes the message of the lap before out of a slot that was just claimed.
     #[inline]
-    fn clear_out(&self, slot: &Slot, position: u64, on_last: &mut dyn FnMut(&[u64])) {
+    fn clear_out(&self, slot: Slot<'_>, position: u64, on_last: &mut dyn FnMut(&[u64])) {
         if is_unseen(slot) {
             // Nobody but this sender changes the message now.
             let word = slot.message.word.load(Acquire);
@@ -292,7 +292,7 @@ impl<'a> Broadcast<'a> {
 
     /// Clears the bits of readers that have left. Returns whether there were such bits, and no others.
     #[inline]
-    fn clear_gone(&self, slot: &Slot, readers: u64) -> bool {
+    fn clear_gone(&self, slot: Slot<'_>, readers: u64) -> bool {
         fence(SeqCst);
         let gone = readers & READERS & !self.readers.active.load(SeqCst);
         if gone == 0 {
@@ -317,8 +317,7 @@ impl<'a> Broadcast<'a> {
             let is_mine = unseen(slot).load(Acquire) & reader.bit() != 0;
             match relation(word & LAP_MASK, lap) {
                 Lap::Same if word & STATE_MASK == READY && is_mine => {
-                    let first = slot.read(len_of(word));
-                    return Ok(Some(Message { position, word, first }));
+                    return Ok(Some(Message { position, word }));
                 }
                 Lap::Same if word & STATE_MASK == READY => {
                     // It was dropped, or sent while this reader came.
@@ -421,6 +420,13 @@ impl<'a> Broadcast<'a> {
         })
     }
 
+    /// The first words of a message; words that were not sent are 0. Valid as [`read`](Self::read) is.
+    #[inline]
+    #[must_use]
+    pub fn first(&self, message: &Message) -> [u64; SLOT_WORDS] {
+        self.slots.first(message)
+    }
+
     /// All words of a message. Valid if [`take`](Self::take) says so.
     #[must_use]
     pub fn read(&self, message: &Message) -> Words {
@@ -472,7 +478,7 @@ impl<'a> Broadcast<'a> {
         changed
     }
 
-    fn reap_claim(&self, slot: &Slot, claim: u64) {
+    fn reap_claim(&self, slot: Slot<'_>, claim: u64) {
         let lap = claim & LAP_MASK;
         let word = slot.message.word.load(Acquire);
         if word & !LEN_MASK != lap | READY && word != lap | HOLE {

@@ -30,8 +30,8 @@
 
 use super::broadcast::Readers;
 use super::slot::{
-    Cursor, FREE, HOLE, INDEX_MASK, LAP_MASK, LEN_MASK, READY, STATE_MASK, Slot, WRITING, Words,
-    len_of, next_lap, worker,
+    Arrays, Cursor, FREE, HOLE, INDEX_MASK, LAP_MASK, LEN_MASK, READY, SLOT_WORDS, STATE_MASK,
+    Slot, WRITING, Words, len_of, next_lap, worker,
 };
 use super::slots::{Room, Slots};
 use super::{ATTEMPTS_MAX, Claim, Message, NONSENSE, Refused};
@@ -62,7 +62,7 @@ impl<'a> Latest<'a> {
         tail: &'a Cursor,
         newest: &'a AtomicU64,
         readers: &'a Readers,
-        slots: &'a [Slot],
+        slots: Arrays<'a>,
         more: &'a [AtomicU64],
     ) -> Option<Self> {
         let slots = Slots::new(slots, more)?;
@@ -94,7 +94,7 @@ impl<'a> Latest<'a> {
     ///
     /// [`Refused`] when the senders of earlier messages are not done.
     pub fn claim(&self, me: Party) -> Result<Claim<'a>, Refused> {
-        let room = |slot: &Slot, position| {
+        let room = |slot: Slot<'a>, position| {
             let kept = kept(slot).load(Acquire);
             if kept == 0 {
                 Room::Free
@@ -177,8 +177,7 @@ impl<'a> Latest<'a> {
             let slot = self.slots.at(position).ok_or(NONSENSE)?;
             let word = slot.message.word.load(Acquire);
             if word & !LEN_MASK == (position & LAP_MASK) | READY {
-                let first = slot.read(len_of(word));
-                return Ok(Some(Message { position, word, first }));
+                return Ok(Some(Message { position, word }));
             }
             spin_loop();
         }
@@ -235,6 +234,13 @@ impl<'a> Latest<'a> {
     #[must_use]
     pub fn number_of(&self, message: &Message) -> u64 {
         message.position.wrapping_add(1)
+    }
+
+    /// The first words of a message; words that were not sent are 0. Valid as [`read`](Self::read) is.
+    #[inline]
+    #[must_use]
+    pub fn first(&self, message: &Message) -> [u64; SLOT_WORDS] {
+        self.slots.first(message)
     }
 
     /// All words of a message. Valid if [`pin`](Self::pin) or [`is_newest`](Self::is_newest) says so.
@@ -350,7 +356,7 @@ fn position_of(kept: u64, index: u64) -> u64 {
 
 /// The word of a slot that says whether its message is kept.
 #[inline]
-fn kept(slot: &Slot) -> &AtomicU64 {
+fn kept(slot: Slot<'_>) -> &AtomicU64 {
     &slot.take.word
 }
 

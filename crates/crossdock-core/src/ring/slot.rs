@@ -39,19 +39,18 @@ pub(super) const WRITING: u64 = 7;
 /// In a `READY` word the words of the payload stand in the place of the party.
 pub(super) const LEN_MASK: u64 = INDEX_MASK & !STATE_MASK;
 
-/// One place in a ring.
-#[repr(C, align(128))]
-#[derive(Debug)]
-pub struct Slot {
-    pub(super) claim: Claimed,
-    pub(super) message: Written,
-    pub(super) take: Taken,
+/// One place in a ring, seen by one process.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slot<'a> {
+    pub(super) claim: &'a Claimed,
+    pub(super) message: &'a Written,
+    pub(super) take: &'a Taken,
 }
 
 /// The senders' part of a slot.
-#[repr(C, align(128))]
+#[repr(C, align(64))]
 #[derive(Debug)]
-pub(super) struct Claimed {
+pub struct Claimed {
     pub(super) word: AtomicU64,
     /// What an armed sender is handing over, for its reaper.
     pub(super) payload: [AtomicU64; SHORT_WORDS],
@@ -60,48 +59,124 @@ pub(super) struct Claimed {
 /// The part that receivers poll: one cache line is all that a 1-D or 2-D array needs.
 #[repr(C, align(128))]
 #[derive(Debug)]
-pub(super) struct Written {
+pub struct Written {
     pub(super) word: AtomicU64,
     pub(super) payload: [AtomicU64; SLOT_WORDS],
 }
 
 /// The receivers' part of a slot.
-#[repr(C, align(128))]
+#[repr(C, align(16))]
 #[derive(Debug)]
-pub(super) struct Taken {
+pub struct Taken {
     pub(super) word: AtomicU64,
     /// Of a broadcast and of a latest-value cell: readers that take hold of what the message leads to.
     pub(super) pins: AtomicU64,
 }
 
-#[cfg(not(loom))]
-const _: () = assert!(size_of::<Slot>() == 384);
+/// Messages among which places are dealt out, at most; see [`Arrays`].
+const BLOCK_MAX: usize = 256;
+/// From the place of one message to that of the next; odd, so that every place of a block has its turn.
+const STEP: usize = 89;
 
-impl Slot {
-    /// A free slot of the first lap, for memory that is not shared (tests, models).
+/// The messages that there is memory for in a ring of `count` slots.
+#[must_use]
+pub const fn messages_of(count: usize) -> usize {
+    count.saturating_add(block_mask(count)) & !block_mask(count)
+}
+
+/// The places of a block, a power of two, less one.
+const fn block_mask(count: usize) -> usize {
+    if count < BLOCK_MAX { count.next_power_of_two() - 1 } else { BLOCK_MAX - 1 }
+}
+
+/// Where the slots of a ring lie: their parts in three arrays.
+///
+/// A processor that goes through memory in order, or in even steps, fetches the lines that come next. A receiver
+/// that is close behind a sender would take from it, time and again, the memory that it is about to write, and a record
+/// of 64 bytes would take three times as long. So what senders claim lies apart from what receivers read, and
+/// messages that follow each other lie 89 places apart, in blocks of 256: in other pages of memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrays<'a> {
+    claims: &'a [Claimed],
+    messages: &'a [Written],
+    takes: &'a [Taken],
+    block_mask: usize,
+}
+
+impl<'a> Arrays<'a> {
+    /// Slots in these arrays, of which there are as many as `claims`; `None` if the others have not as many as that
+    /// takes ([`messages_of`]).
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(claims: &'a [Claimed], messages: &'a [Written], takes: &'a [Taken]) -> Option<Self> {
+        let count = claims.len();
+        let fits = takes.len() == count && messages.len() == messages_of(count);
+        fits.then_some(Self { claims, messages, takes, block_mask: block_mask(count) })
+    }
+
+    #[inline]
+    pub(super) fn count(&self) -> usize {
+        self.claims.len()
+    }
+
+    /// A slot, if there is one of this number.
+    #[inline]
+    pub(super) fn at(&self, index: usize) -> Option<Slot<'a>> {
+        Some(Slot {
+            claim: self.claims.get(index)?,
+            message: self.message(index)?,
+            take: self.takes.get(index)?,
+        })
+    }
+
+    #[inline]
+    pub(super) fn message(&self, index: usize) -> Option<&'a Written> {
+        let place = (index & !self.block_mask) | (index.wrapping_mul(STEP) & self.block_mask);
+        self.messages.get(place)
+    }
+}
+
+/// Free slots of the first lap in memory that is not shared (tests, models).
+#[derive(Debug)]
+pub struct OwnedSlots {
+    claims: Vec<Claimed>,
+    messages: Vec<Written>,
+    takes: Vec<Taken>,
+}
+
+impl OwnedSlots {
+    /// So many slots.
+    #[must_use]
+    pub fn new(count: usize) -> Self {
         fn zeroes<const N: usize>() -> [AtomicU64; N] {
             std::array::from_fn(|_| AtomicU64::new(0))
         }
+        let claim = |_| Claimed { word: AtomicU64::new(FREE), payload: zeroes() };
+        let message = |_| Written { word: AtomicU64::new(FREE), payload: zeroes() };
+        let take = |_| Taken { word: AtomicU64::new(OPEN), pins: AtomicU64::new(0) };
         Self {
-            claim: Claimed { word: AtomicU64::new(FREE), payload: zeroes() },
-            message: Written { word: AtomicU64::new(FREE), payload: zeroes() },
-            take: Taken { word: AtomicU64::new(OPEN), pins: AtomicU64::new(0) },
+            claims: (0..count).map(claim).collect(),
+            messages: (0..messages_of(count)).map(message).collect(),
+            takes: (0..count).map(take).collect(),
         }
     }
 
-    /// The part of a payload of `len` words that lies in the slot; other words are 0.
-    #[inline]
-    pub(super) fn read(&self, len: usize) -> [u64; SLOT_WORDS] {
-        let mut payload = [0; SLOT_WORDS];
-        let words = if len <= SHORT_WORDS { SHORT_WORDS } else { SLOT_WORDS };
-        for (value, word) in payload.iter_mut().zip(&self.message.payload).take(words) {
-            *value = word.load(Relaxed);
+    /// The arrays to make a ring of.
+    #[must_use]
+    pub fn arrays(&self) -> Arrays<'_> {
+        Arrays {
+            claims: &self.claims,
+            messages: &self.messages,
+            takes: &self.takes,
+            block_mask: block_mask(self.claims.len()),
         }
-        payload
     }
+}
 
+#[cfg(not(loom))]
+const _: () =
+    assert!(size_of::<Claimed>() == 64 && size_of::<Written>() == 128 && size_of::<Taken>() == 16);
+
+impl Slot<'_> {
     /// All words of a payload, those beside the slots as well.
     pub(super) fn read_all(&self, more: &[AtomicU64], len: usize) -> Words {
         let words = self.message.payload.iter().chain(more).take(len.min(MESSAGE_WORDS_MAX));
@@ -151,12 +226,6 @@ impl Slot {
     /// What the sender that armed the slot is handing over.
     pub(super) fn read_armed(&self) -> [u64; SHORT_WORDS] {
         std::array::from_fn(|index| self.claim.payload[index].load(Relaxed))
-    }
-}
-
-impl Default for Slot {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

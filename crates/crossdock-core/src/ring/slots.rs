@@ -1,13 +1,18 @@
 //! The slots of a ring, and the rest of messages that are too long for them.
 
 use super::slot::{
-    ARMED, ARMED_LONG, CLAIMED, Cursor, FREE, INDEX_BITS, INDEX_MASK, LAP_MASK, SHORT_WORDS,
-    SLOT_WORDS, Slot, Words, next_lap, ready, word_of, worker,
+    ARMED, ARMED_LONG, Arrays, Cursor, FREE, INDEX_BITS, INDEX_MASK, LAP_MASK, SHORT_WORDS,
+    SLOT_WORDS, Slot, Words, Written, next_lap, ready, word_of, worker,
 };
 use super::{ATTEMPTS_MAX, CAPACITY_MAX, Claim, Message, NONSENSE, Refused};
 use crate::party::Party;
-use crate::primitive::{AtomicU64, fence, spin_loop};
+use crate::primitive::{AtomicU64, HAS_CACHES, fence, prefetch_read, prefetch_write, spin_loop};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+
+/// Messages whose memory is asked for at a time.
+const FETCHED: u64 = 8;
+/// How far before its use the first of them is asked for.
+const FETCH_FROM: u64 = 4;
 
 /// All slots of a ring.
 ///
@@ -17,7 +22,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 /// 2. `more` has at least `more_words` words for each slot.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slots<'a> {
-    slots: &'a [Slot],
+    slots: Arrays<'a>,
     more: &'a [AtomicU64],
     more_words: usize,
 }
@@ -35,24 +40,25 @@ pub(super) enum Room {
 }
 
 impl<'a> Slots<'a> {
-    pub(super) fn new(slots: &'a [Slot], more: &'a [AtomicU64]) -> Option<Self> {
-        let more_words = more.len().checked_div(slots.len())?;
-        (slots.len() <= CAPACITY_MAX).then_some(Self { slots, more, more_words })
+    pub(super) fn new(slots: Arrays<'a>, more: &'a [AtomicU64]) -> Option<Self> {
+        let count = slots.count();
+        let more_words = more.len().checked_div(count)?;
+        (count <= CAPACITY_MAX).then_some(Self { slots, more, more_words })
     }
 
     #[inline]
     pub(super) fn count(&self) -> usize {
-        self.slots.len()
+        self.slots.count()
     }
 
-    pub(super) fn iter(&self) -> std::slice::Iter<'a, Slot> {
-        self.slots.iter()
+    pub(super) fn iter(&self) -> impl Iterator<Item = Slot<'a>> {
+        (0..self.count() as u64).filter_map(|index| self.at(index))
     }
 
     /// The slot of a position, if there can be one.
     #[inline]
-    pub(super) fn at(&self, position: u64) -> Option<&'a Slot> {
-        self.slots.get((position & INDEX_MASK) as usize)
+    pub(super) fn at(&self, position: u64) -> Option<Slot<'a>> {
+        self.slots.at((position & INDEX_MASK) as usize)
     }
 
     /// Where the rest of a long message of a position lies.
@@ -64,7 +70,7 @@ impl<'a> Slots<'a> {
     /// The position behind `position`.
     #[inline]
     pub(super) fn after(&self, position: u64) -> u64 {
-        if (position & INDEX_MASK) + 1 == self.slots.len() as u64 {
+        if (position & INDEX_MASK) + 1 == self.count() as u64 {
             next_lap(position & LAP_MASK)
         } else {
             position + 1
@@ -74,7 +80,7 @@ impl<'a> Slots<'a> {
     /// How many positions there are before `position`, from the first lap on.
     pub(super) fn number(&self, position: u64) -> u64 {
         let laps = (position & LAP_MASK) >> INDEX_BITS;
-        laps.wrapping_mul(self.slots.len() as u64).wrapping_add(position & INDEX_MASK)
+        laps.wrapping_mul(self.count() as u64).wrapping_add(position & INDEX_MASK)
     }
 
     /// Moves a cursor on by one if it is still where the caller saw it. Sequentially consistent in
@@ -87,10 +93,25 @@ impl<'a> Slots<'a> {
         }
     }
 
+    /// As [`advance`](Self::advance), from a position to one that is at most a lap further.
+    #[inline]
+    pub(super) fn advance_to(&self, cursor: &Cursor, from: u64, to: u64) {
+        let mut position = from;
+        while let Err(now) = cursor.position.compare_exchange(position, to, SeqCst, Relaxed) {
+            // Others have moved it on: not as far, or further.
+            let left = self.number(to).wrapping_sub(self.number(now));
+            if left == 0 || left > self.count() as u64 {
+                fence(SeqCst);
+                return;
+            }
+            position = now;
+        }
+    }
+
     /// Positions from `head` to `tail`, never more than there are slots.
     #[inline]
     pub(super) fn distance(&self, head: u64, tail: u64) -> usize {
-        let capacity = self.slots.len() as u64;
+        let capacity = self.count() as u64;
         let laps = (tail & LAP_MASK).wrapping_sub(head & LAP_MASK) >> INDEX_BITS;
         let ahead = (laps.min(2) * capacity + (tail & INDEX_MASK))
             .saturating_sub(head & INDEX_MASK)
@@ -104,7 +125,7 @@ impl<'a> Slots<'a> {
         &self,
         tail: &Cursor,
         me: Party,
-        mut room: impl FnMut(&Slot, u64) -> Room,
+        mut room: impl FnMut(Slot<'a>, u64) -> Room,
     ) -> Result<Claim<'a>, Refused> {
         for _ in 0..ATTEMPTS_MAX {
             let position = tail.position.load(Acquire);
@@ -114,11 +135,8 @@ impl<'a> Slots<'a> {
             if word == lap | FREE {
                 match room(slot, position) {
                     Room::Free => {
-                        let mine = word_of(lap, me, CLAIMED);
-                        let claim = &slot.claim.word;
-                        // Sequentially consistent for a reader of a broadcast that is just coming.
-                        if claim.compare_exchange(word, mine, SeqCst, Relaxed).is_ok() {
-                            return Ok(Claim { slot, position, party: me });
+                        if let Some(claim) = Claim::new(slot, position, me) {
+                            return Ok(claim);
                         }
                     }
                     Room::Full(party) => return Err(Refused::Full(party)),
@@ -143,11 +161,47 @@ impl<'a> Slots<'a> {
         Err(Refused::Corrupt(NONSENSE))
     }
 
+    /// Asks for messages that will be written soon, now and then: they come from the processors of those who
+    /// received the ones before. Not for the next ones, which receivers may be polling, nor beyond the `room` that there
+    /// is: what lies there has yet to be received.
+    #[inline]
+    pub(super) fn fetch_ahead(&self, position: u64, room: impl FnOnce() -> usize) {
+        if HAS_CACHES && position.is_multiple_of(FETCHED) {
+            for ahead in FETCH_FROM..(FETCH_FROM + FETCHED).min(room() as u64) {
+                if let Some(message) = self.message(position, ahead) {
+                    prefetch_write(&message.word);
+                    prefetch_write(&message.payload[SHORT_WORDS]);
+                }
+            }
+        }
+    }
+
+    /// Asks for the messages behind that of a position, now and then, of which `ready` have been sent, it among them.
+    #[inline]
+    pub(super) fn fetch_ready(&self, position: u64, ready: impl FnOnce() -> usize) {
+        if HAS_CACHES && position.is_multiple_of(FETCHED) {
+            for ahead in 1..(1 + FETCHED).min(ready() as u64) {
+                if let Some(message) = self.message(position, ahead) {
+                    prefetch_read(std::ptr::from_ref(&message.word).cast());
+                    prefetch_read(std::ptr::from_ref(&message.payload[SHORT_WORDS]).cast());
+                }
+            }
+        }
+    }
+
+    /// The message `ahead` positions behind a position, which are fewer than there are slots.
+    #[inline]
+    fn message(&self, position: u64, ahead: u64) -> Option<&'a Written> {
+        let index = (position & INDEX_MASK) + ahead;
+        let count = self.count() as u64;
+        let index = if index < count { index } else { index - count };
+        self.slots.message(index as usize)
+    }
+
     /// Is done with a claim: the slot can be claimed in the next lap.
     #[inline]
     pub(super) fn end(&self, tail: &Cursor, claim: &Claim<'a>) {
-        let free = next_lap(claim.position & LAP_MASK) | FREE;
-        claim.slot.claim.word.store(free, Release);
+        claim.free();
         self.advance(tail, claim.position);
     }
 
@@ -187,6 +241,29 @@ impl<'a> Slots<'a> {
         if !rest.is_empty() {
             for (word, value) in self.more(claim.position).iter().zip(rest) {
                 word.store(*value, Relaxed);
+            }
+        }
+    }
+
+    /// The first words of a message; words that were not sent are 0.
+    #[inline]
+    pub(super) fn first(&self, message: &Message) -> [u64; SLOT_WORDS] {
+        let words = if message.len() <= SHORT_WORDS { SHORT_WORDS } else { SLOT_WORDS };
+        let mut first = [0; SLOT_WORDS];
+        self.copy(message.position, &mut first[..words]);
+        first
+    }
+
+    /// Copies the first words of what is in the slot of a position.
+    #[inline]
+    pub(super) fn copy(&self, position: u64, words: &mut [u64]) {
+        let Some(slot) = self.at(position) else { return };
+        for (value, word) in words.iter_mut().zip(&slot.message.payload) {
+            *value = word.load(Relaxed);
+        }
+        if let Some(rest) = words.get_mut(SLOT_WORDS..) {
+            for (value, word) in rest.iter_mut().zip(self.more(position)) {
+                *value = word.load(Relaxed);
             }
         }
     }

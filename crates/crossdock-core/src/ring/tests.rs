@@ -3,20 +3,16 @@ use super::*;
 struct Memory {
     head: Cursor,
     tail: Cursor,
-    slots: Vec<Slot>,
+    slots: OwnedSlots,
 }
 
 impl Memory {
     fn new(capacity: usize) -> Self {
-        Self {
-            head: Cursor::new(),
-            tail: Cursor::new(),
-            slots: (0..capacity).map(|_| Slot::new()).collect(),
-        }
+        Self { head: Cursor::new(), tail: Cursor::new(), slots: OwnedSlots::new(capacity) }
     }
 
     fn ring(&self) -> Ring<'_> {
-        Ring::new(&self.head, &self.tail, &self.slots).unwrap()
+        Ring::new(&self.head, &self.tail, self.slots.arrays()).unwrap()
     }
 }
 
@@ -38,11 +34,13 @@ fn send(ring: &Ring<'_>, me: Party, value: u64) -> Result<(), Refused> {
 fn receive(ring: &Ring<'_>, me: Party) -> Option<u64> {
     loop {
         match ring.next().unwrap() {
-            Next::Ready(message) if ring.take(&message, me) => {
-                let _ = ring.finish(&message);
-                return Some(message.first[0]);
+            Next::Ready(message) => {
+                let first = ring.first(&message);
+                if ring.take(&message, me) {
+                    let _ = ring.finish(&message);
+                    return Some(first[0]);
+                }
             }
-            Next::Ready(_) => {}
             Next::Empty | Next::Pending(_) => return None,
         }
     }
@@ -174,7 +172,7 @@ fn the_lap_wraps() {
     memory.head.position.store(start, Relaxed);
     memory.tail.position.store(start, Relaxed);
     memory.tail.head_seen.store(start, Relaxed);
-    for slot in &memory.slots {
+    for slot in memory.ring().slots.iter() {
         slot.claim.word.store(start | FREE, Relaxed);
         slot.message.word.store(start | FREE, Relaxed);
         slot.take.word.store(start | OPEN, Relaxed);
@@ -198,7 +196,7 @@ fn wild_words_are_an_error_and_never_a_panic() {
         assert!(matches!(ring.claim(party(0)), Err(Refused::Corrupt(_))));
         assert!(ring.len() <= 2);
         let memory = Memory::new(2);
-        memory.slots[0].message.word.store(wild, Relaxed);
+        memory.ring().slots.at(0).unwrap().message.word.store(wild, Relaxed);
         assert!(memory.ring().next().is_err(), "{wild:x}");
     }
 }

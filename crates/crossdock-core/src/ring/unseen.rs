@@ -36,12 +36,12 @@ pub(super) fn a_lap_before(position: u64) -> u64 {
 
 /// The word of a slot that says who has yet to see its message.
 #[inline]
-pub(super) fn unseen(slot: &Slot) -> &AtomicU64 {
+pub(super) fn unseen(slot: Slot<'_>) -> &AtomicU64 {
     &slot.take.word
 }
 
 #[inline]
-pub(super) fn is_unseen(slot: &Slot) -> bool {
+pub(super) fn is_unseen(slot: Slot<'_>) -> bool {
     unseen(slot).load(Acquire) & READERS != 0
 }
 
@@ -54,7 +54,7 @@ pub(super) fn tag(word: u64) -> u64 {
 /// Clears bits of the message with this word. `None` if that is no longer there or has none of the bits,
 /// otherwise the bits that are left.
 #[inline]
-pub(super) fn see(slot: &Slot, word: u64, bits: u64) -> Option<u64> {
+pub(super) fn see(slot: Slot<'_>, word: u64, bits: u64) -> Option<u64> {
     let mut now = unseen(slot).load(Acquire);
     loop {
         if now & bits == 0 || now & !READERS != tag(word) {
@@ -72,7 +72,7 @@ pub(super) fn see(slot: &Slot, word: u64, bits: u64) -> Option<u64> {
 }
 
 /// Whether a message has been sent, or will not be, and has none of these bits.
-pub(super) fn is_over(slot: &Slot, position: u64, bits: u64) -> bool {
+pub(super) fn is_over(slot: Slot<'_>, position: u64, bits: u64) -> bool {
     let word = slot.message.word.load(Acquire);
     let is_for_them = unseen(slot).load(Acquire) & bits != 0;
     match relation(word & LAP_MASK, position & LAP_MASK) {

@@ -32,8 +32,8 @@ use super::parcel::{Inbox, Parcel};
 use super::{open_within, sending, without_end};
 use crate::error::{Error, ErrorKind, Result};
 use crossdock_core::layout::{Carrier, Counter};
+use crossdock_core::ring::Refused;
 use crossdock_core::ring::broadcast::{Broadcast, READERS_MAX, Subscription, Taken};
-use crossdock_core::ring::{Refused, SLOT_WORDS};
 use crossdock_core::settings::{Mode, WhenFull};
 use crossdock_sys::clock::Deadline;
 use parking_lot::Mutex;
@@ -83,10 +83,10 @@ impl Core {
             Err(Refused::Corrupt(why)) => return Err(NotSent::Failed(self.corrupt(why))),
         };
         if !parcel.arrays.is_empty() {
-            ring.arm(&mut claim, &parcel.words);
+            ring.arm(&mut claim, parcel.words());
             self.hand_over(&parcel.arrays);
         }
-        let _ = ring.publish(claim, &parcel.words);
+        let _ = ring.publish(claim, parcel.words());
         control.not_empty.notify_all();
         Ok(())
     }
@@ -114,20 +114,14 @@ impl Core {
                 }
                 Err(why) => return failed(self.corrupt(why)),
             };
-            let all;
-            let words = if message.len() <= SLOT_WORDS {
-                &message.first[..message.len()]
-            } else {
-                all = ring.read(&message);
-                &all[..]
-            };
+            let words = ring.read(&message);
             if !ring.pin(place, &message) {
                 // It was dropped meanwhile.
                 ring.unpin(place, &message);
                 continue;
             }
             let outcome = self
-                .sight(words, inbox)
+                .sight(&words, inbox)
                 .and_then(|()| inbox.open(|ticket, region| self.adopt_shared(ticket, region)));
             // What can never be received must not come again; what may work later (no descriptor, no address
             // space) does.

@@ -18,29 +18,24 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::member::Member;
 use crate::named::{Draft, Named, Share, read_text};
 use crate::namespace::{check_name, retry};
+use crossdock_core::element::DType;
 use crossdock_core::header::{HEADER_BYTES, Header, Kind};
 use crossdock_core::layout::{Carrier, Members, channel_bytes};
 use crossdock_core::memory::ALIGNMENT;
-use crossdock_core::party::Party;
 use crossdock_core::ring::CAPACITY_MAX;
 use crossdock_core::settings::{Mode, Settings, WhenFull};
-use crossdock_core::signal::{SLICE, Signal};
+use crossdock_core::signal::Signal;
 use crossdock_core::ticket::Ticket;
-use crossdock_sys::clock::{Deadline, now_ns};
-use crossdock_sys::cpu::{online_cpus, prefetch_read, prefetch_write};
+use crossdock_sys::clock::now_ns;
+use crossdock_sys::cpu::{prefetch_read, prefetch_write};
 use crossdock_sys::file;
 use crossdock_sys::map::Access;
 use parking_lot::Mutex;
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::{Arc, Weak};
 
 const TEXT_OFFSET: u64 = HEADER_BYTES as u64;
-/// Looks at the queue before a process goes to sleep, about 2 microseconds.
-const SPINS_MAX: u32 = 60;
-/// Fruitless polls after which a poller looks at the clock, to see whether to look for the dead.
-const POLLS_PER_LOOK: u32 = 64;
-
 /// The two ends of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
@@ -61,8 +56,8 @@ pub(crate) struct Core {
     /// Held by the thread that takes a message which is to be acknowledged, or drops one: a reaper tells by the
     /// process, not by the thread, who took it.
     pub(super) taking: Mutex<()>,
-    polls: AtomicU32,
-    looked_ns: AtomicU64,
+    pub(super) polls: AtomicU32,
+    pub(super) looked_ns: AtomicU64,
     /// Last: the name is given up after everything else.
     named: Named,
 }
@@ -270,12 +265,14 @@ impl Core {
     }
 
     /// Whether both sides of a hand-over are this process's own.
+    #[inline]
     pub(super) fn check_ours(&self) -> Result<()> {
-        if self.named.is_ours() && self.member.is_ours() {
-            Ok(())
-        } else {
-            Err(Error::forked("this end of a channel").named(self.name()))
-        }
+        if self.named.is_ours() && self.member.is_ours() { Ok(()) } else { Err(self.not_ours()) }
+    }
+
+    #[cold]
+    fn not_ours(&self) -> Error {
+        Error::forked("this end of a channel").named(self.name())
     }
 
     pub(super) fn corrupt(&self, why: crossdock_core::Corrupt) -> Error {
@@ -295,19 +292,22 @@ impl Core {
     }
 
     /// The error of sending an array of another type than the channel's, which only an untyped sender can try.
+    #[inline]
     pub(super) fn check_types(&self, arrays: &[(Ticket, &Arc<Lease>)]) -> Result<()> {
         let Some(dtype) = self.map.header.dtype else { return Ok(()) };
         match arrays.iter().find(|(ticket, _)| ticket.dtype != dtype) {
             None => Ok(()),
-            Some((ticket, _)) => {
-                let text = format!(
-                    "cannot send an array of {} into channel {:?}: it carries arrays of {dtype}",
-                    ticket.dtype,
-                    self.name()
-                );
-                Err(Error::new(ErrorKind::WrongType, text).named(self.name()))
-            }
+            Some((ticket, _)) => Err(self.not_this_type(ticket.dtype, dtype)),
         }
+    }
+
+    #[cold]
+    fn not_this_type(&self, found: DType, wanted: DType) -> Error {
+        let text = format!(
+            "cannot send an array of {found} into channel {:?}: it carries arrays of {wanted}",
+            self.name()
+        );
+        Error::new(ErrorKind::WrongType, text).named(self.name())
     }
 
     /// Passes the holds behind a message that is about to be published to the channel. Those of sole tickets
@@ -328,6 +328,17 @@ impl Core {
     #[inline]
     pub(super) fn sight(&self, words: &[u64], inbox: &mut Inbox) -> Result<()> {
         inbox.sight(words, self.settings(), |why| self.corrupt(why), |ticket| self.locate(ticket))
+    }
+
+    /// As [`sight`](Self::sight), of a message of so many words without arrays; `copy` gets the words.
+    #[inline]
+    pub(super) fn sight_records(
+        &self,
+        inbox: &mut Inbox,
+        words: usize,
+        copy: impl FnOnce(&mut [u64]),
+    ) -> Result<()> {
+        inbox.sight_records(words, self.settings(), copy, |why| self.corrupt(why))
     }
 
     /// Makes the hold behind a ticket that was taken from the channel this process's own.
@@ -399,70 +410,6 @@ impl Core {
         let first = region.mapping(access)?.as_ptr().wrapping_add(ticket.offset_bytes as usize);
         prefetch_read(first);
         Ok(region)
-    }
-
-    /// Tries `attempt` until it has an answer or the time is over: first spinning, then asleep in
-    /// slices, after each of which the other side is asked whether it lives.
-    pub(crate) fn wait_for<R>(
-        &self,
-        end: End,
-        deadline: Option<Deadline>,
-        mut attempt: impl FnMut() -> Option<R>,
-    ) -> Option<R> {
-        let spins = if online_cpus() > 1 { SPINS_MAX } else { 1 };
-        loop {
-            for _ in 0..spins {
-                if let Some(answer) = attempt() {
-                    return Some(answer);
-                }
-                std::hint::spin_loop();
-            }
-            let key = self.signal(end).announce();
-            self.map.table.settle();
-            if let Some(answer) = attempt() {
-                return Some(answer);
-            }
-            // Not only after a long sleep: others may keep waking this one, or its time be short.
-            self.look_for_dead_now_and_then();
-            if deadline.is_some_and(Deadline::is_past) {
-                return None;
-            }
-            self.signal(end).sleep(key, deadline);
-        }
-    }
-
-    /// For pollers, who never sleep: now and then asks whether the other side lives.
-    pub(crate) fn note_fruitless_poll(&self) {
-        let polls = self.polls.load(Ordering::Relaxed).wrapping_add(1);
-        self.polls.store(polls, Ordering::Relaxed);
-        if !polls.is_multiple_of(POLLS_PER_LOOK) {
-            return;
-        }
-        self.look_for_dead_now_and_then();
-    }
-
-    /// Looks for the dead if the last look in this process is a slice ago.
-    pub(crate) fn look_for_dead_now_and_then(&self) {
-        let now = now_ns();
-        let before = self.looked_ns.load(Ordering::Relaxed);
-        if u128::from(now.saturating_sub(before)) >= SLICE.as_nanos() {
-            self.looked_ns.store(now, Ordering::Relaxed);
-            self.look_for_dead();
-        }
-    }
-
-    /// Reaps the members, and the parties that are in the way, if they have died.
-    #[cold]
-    fn look_for_dead(&self) {
-        let control = self.map.table.control;
-        let mut parties: Vec<Party> =
-            control.senders.iter().chain(control.receivers.iter()).collect();
-        self.map.table.for_each_in_the_way(|party| parties.push(party));
-        for party in parties {
-            if self.member.is_dead(party) {
-                self.member.reap(party);
-            }
-        }
     }
 }
 

@@ -33,9 +33,9 @@ use super::parcel::{Inbox, Parcel};
 use super::{open_within, sending, without_end};
 use crate::error::{Error, ErrorKind, Result};
 use crossdock_core::layout::Carrier;
+use crossdock_core::ring::Refused;
 use crossdock_core::ring::broadcast::READERS_MAX;
 use crossdock_core::ring::latest::Latest;
-use crossdock_core::ring::{Refused, SLOT_WORDS};
 use crossdock_core::settings::Mode;
 use crossdock_sys::clock::Deadline;
 use parking_lot::Mutex;
@@ -83,10 +83,10 @@ impl Core {
             Err(Refused::Corrupt(why)) => return Err(NotSent::Failed(self.corrupt(why))),
         };
         if !parcel.arrays.is_empty() {
-            ring.arm(&mut claim, &parcel.words);
+            ring.arm(&mut claim, parcel.words());
             self.hand_over(&parcel.arrays);
         }
-        ring.publish(claim, &parcel.words, &mut |_| {});
+        ring.publish(claim, parcel.words(), &mut |_| {});
         self.map.table.control.not_empty.notify_all();
         // Another sender may be waiting for the slot before.
         self.map.table.control.not_full.notify();
@@ -108,15 +108,9 @@ impl Core {
                 Ok(None) => continue,
                 Err(why) => return Err(NotReceived::Failed(self.corrupt(why))),
             };
-            let all;
-            let words = if message.len() <= SLOT_WORDS {
-                &message.first[..message.len()]
-            } else {
-                all = ring.read(&message);
-                &all[..]
-            };
+            let words = ring.read(&message);
             let outcome = ring.pin(row, &message).then(|| {
-                self.sight(words, inbox)
+                self.sight(&words, inbox)
                     .and_then(|()| inbox.open(|ticket, region| self.adopt_shared(ticket, region)))
             });
             ring.unpin(row, &message);

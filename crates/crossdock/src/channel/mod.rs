@@ -23,6 +23,7 @@
 #[cfg(feature = "async")]
 pub(crate) mod asynchronous;
 pub mod broadcast;
+mod bytes;
 pub(crate) mod core;
 mod delivery;
 mod ends;
@@ -38,6 +39,7 @@ mod receiver;
 mod recent;
 mod sender;
 mod sending;
+mod waiting;
 
 #[cfg(feature = "async")]
 pub use asynchronous::{RecvFuture, SendFuture};

@@ -3,10 +3,11 @@
 //! | words | what |
 //! |---|---|
 //! | 7 or 13 for each array, 1 where there is none | a [`Ticket`], or [`NO_TICKET`] |
-//! | as many as the type's bytes need | the records, one after the other, unaligned |
+//! | as many as the type's bytes need | the records, one after the other, unaligned ([`Bytes`]) |
 //!
 //! Parcels are large and stay where they are made: on the stack of the call that sends or receives.
 
+use super::bytes::Bytes;
 use super::message::Message;
 use crate::arena::lease::Lease;
 use crate::arena::map::Region;
@@ -14,18 +15,18 @@ use crate::error::{Error, Result};
 use arrayvec::ArrayVec;
 use crossdock_core::Corrupt;
 use crossdock_core::ring::Words;
-use crossdock_core::settings::{ARRAYS_MAX, RECORD_BYTES_MAX, Settings};
+use crossdock_core::settings::{ARRAYS_MAX, Settings};
 use crossdock_core::ticket::{NO_TICKET, Ticket};
 use std::sync::Arc;
 
 /// A message that is to be sent.
 #[derive(Debug, Default)]
 pub(crate) struct Parcel<'m> {
-    /// What travels.
-    pub(super) words: Words,
+    /// The tickets, and behind them the records, if there are tickets.
+    words: Words,
     /// What it hands over.
     pub(super) arrays: ArrayVec<(Ticket, &'m Arc<Lease>), ARRAYS_MAX>,
-    record: ArrayVec<u8, RECORD_BYTES_MAX>,
+    records: Bytes,
 }
 
 impl<'m> Parcel<'m> {
@@ -33,14 +34,17 @@ impl<'m> Parcel<'m> {
     #[inline]
     pub(super) fn fill<M: Message>(&mut self, message: &'m M) -> Result<()> {
         message.pack(self)?;
-        let (whole, rest) = self.record.as_chunks::<8>();
-        self.words.extend(whole.iter().map(|bytes| u64::from_le_bytes(*bytes)));
-        if !rest.is_empty() {
-            let mut last = [0; 8];
-            last[..rest.len()].copy_from_slice(rest);
-            self.words.push(u64::from_le_bytes(last));
+        if !self.words.is_empty() {
+            // The type has been checked to have no more than fits.
+            let _ = self.words.try_extend_from_slice(self.records.words());
         }
         Ok(())
+    }
+
+    /// What travels.
+    #[inline]
+    pub(super) fn words(&self) -> &[u64] {
+        if self.words.is_empty() { self.records.words() } else { &self.words }
     }
 
     /// Adds an array, or the place of one.
@@ -60,7 +64,7 @@ impl<'m> Parcel<'m> {
     /// Adds bytes of a record.
     #[inline]
     pub(super) fn add_bytes(&mut self, bytes: &[u8]) {
-        self.record.extend(bytes.iter().copied());
+        self.records.append(bytes);
     }
 }
 
@@ -104,6 +108,8 @@ pub(crate) fn tickets(words: &[u64], settings: &Settings) -> ArrayVec<Ticket, AR
     tickets
 }
 
+const WRONG_LENGTH: Corrupt = Corrupt("a message has another length than its type");
+
 /// A message that is being received.
 ///
 /// First it is *sighted*: what it leads to is mapped and its records are copied, while it still is in the channel.
@@ -113,8 +119,7 @@ pub(crate) struct Inbox {
     sighted: ArrayVec<Option<(Ticket, Arc<Region>)>, ARRAYS_MAX>,
     arrays: ArrayVec<Option<Received>, ARRAYS_MAX>,
     next: usize,
-    record: ArrayVec<u8, RECORD_BYTES_MAX>,
-    read_bytes: usize,
+    records: Bytes,
 }
 
 impl Inbox {
@@ -128,7 +133,8 @@ impl Inbox {
         locate: impl Fn(&Ticket) -> Result<Arc<Region>>,
     ) -> Result<()> {
         self.sighted.clear();
-        self.record.clear();
+        self.arrays.clear();
+        self.next = 0;
         let sighted = &mut self.sighted;
         let add = |ticket: Option<Ticket>| {
             let array = ticket.map(|ticket| locate(&ticket).map(|region| (ticket, region)));
@@ -136,15 +142,25 @@ impl Inbox {
             Ok(())
         };
         let rest = for_each_ticket(words, settings, add, &corrupt)?;
-        let bytes = usize::from(settings.record_bytes);
-        if rest.len() != bytes.div_ceil(8) {
-            return Err(corrupt(Corrupt("a message has another length than its type")));
-        }
-        self.record.extend(rest.iter().flat_map(|word| word.to_le_bytes()).take(bytes));
-        Ok(())
+        let copy = |words: &mut [u64]| words.copy_from_slice(rest);
+        self.records
+            .fill(rest.len(), usize::from(settings.record_bytes), copy)
+            .ok_or_else(|| corrupt(WRONG_LENGTH))
     }
 
-    /// The tickets of a message that was sighted.
+    /// Reads a message of so many words without arrays; `copy` gets the words.
+    #[inline]
+    pub(super) fn sight_records(
+        &mut self,
+        words: usize,
+        settings: &Settings,
+        copy: impl FnOnce(&mut [u64]),
+        corrupt: impl Fn(Corrupt) -> Error,
+    ) -> Result<()> {
+        let bytes = usize::from(settings.record_bytes);
+        self.records.fill(words, bytes, copy).ok_or_else(|| corrupt(WRONG_LENGTH))
+    }
+
     /// Makes the arrays of a message that was sighted this process's own, by `adopt`.
     #[inline]
     pub(super) fn open(
@@ -180,8 +196,6 @@ impl Inbox {
     /// The next bytes of the records.
     #[inline]
     pub(super) fn next_bytes(&mut self, count: usize) -> Option<&[u8]> {
-        let bytes = self.record.get(self.read_bytes..)?.get(..count)?;
-        self.read_bytes += count;
-        Some(bytes)
+        self.records.next(count)
     }
 }

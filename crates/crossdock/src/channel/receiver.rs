@@ -7,6 +7,7 @@ use super::message::{Message, MessageType};
 use super::options::ChannelOptions;
 use super::parcel::Inbox;
 use super::queue::Unsettled;
+use super::waiting::Pace;
 use super::{open_within, without_end};
 use crate::error::{ErrorKind, Result};
 use crossdock_core::settings::Mode;
@@ -14,7 +15,12 @@ use crossdock_sys::clock::Deadline;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
+
+/// So many messages that follow each other without a wait are a stream.
+const STREAM_MIN: u32 = 2;
 
 /// The receiving end of a channel; clone it, or open the channel again in any process. Each message
 /// goes to one receiver.
@@ -37,13 +43,15 @@ use std::time::Duration;
 /// ```
 pub struct Receiver<M: Message> {
     pub(super) core: Arc<Core>,
+    /// Messages that were there at once since one had to be waited for.
+    run: AtomicU32,
     messages: PhantomData<fn() -> M>,
 }
 
 impl<M: Message> Receiver<M> {
     pub(super) fn new(core: Arc<Core>) -> Self {
         core.join(End::Receiver);
-        Self { core, messages: PhantomData }
+        Self { core, run: AtomicU32::new(0), messages: PhantomData }
     }
 
     /// Makes a channel with room for `capacity` messages.
@@ -155,16 +163,34 @@ impl<M: Message> Receiver<M> {
         inbox: &mut Inbox,
         deadline: Option<Deadline>,
     ) -> Result<Option<Unsettled>, RecvTimeoutError> {
+        let outcome = match self.core.try_recv(inbox) {
+            Err(NotReceived::Empty) => self.wait(inbox, deadline),
+            other => {
+                self.run.store(self.run.load(Relaxed).wrapping_add(1), Relaxed);
+                other
+            }
+        };
+        outcome.map_err(|why| match why {
+            NotReceived::Empty => RecvTimeoutError::Timeout,
+            NotReceived::Disconnected => RecvTimeoutError::Disconnected,
+            NotReceived::Failed(error) => RecvTimeoutError::Failed(error),
+        })
+    }
+
+    #[cold]
+    fn wait(
+        &self,
+        inbox: &mut Inbox,
+        deadline: Option<Deadline>,
+    ) -> Result<Option<Unsettled>, NotReceived> {
         let attempt = || match self.core.try_recv(inbox) {
             Err(NotReceived::Empty) => None,
             other => Some(other),
         };
-        match self.core.wait_for(End::Receiver, deadline, attempt) {
-            Some(Ok(unsettled)) => Ok(unsettled),
-            Some(Err(NotReceived::Disconnected)) => Err(RecvTimeoutError::Disconnected),
-            Some(Err(NotReceived::Failed(error))) => Err(RecvTimeoutError::Failed(error)),
-            Some(Err(NotReceived::Empty)) | None => Err(RecvTimeoutError::Timeout),
-        }
+        let is_stream = self.run.swap(0, Relaxed) >= STREAM_MIN;
+        let pace = if is_stream { Pace::Patient } else { Pace::Eager };
+        let outcome = self.core.wait_at_pace(End::Receiver, pace, deadline, attempt);
+        outcome.unwrap_or(Err(NotReceived::Empty))
     }
 
     /// Receives a message, waits while there is none, and then as many more as there are, `max` in all.
@@ -173,14 +199,23 @@ impl<M: Message> Receiver<M> {
     ///
     /// As [`recv`](Self::recv), with the messages that came before the one that could not be received.
     pub fn recv_many(&self, max: usize) -> Result<Vec<M>, (Vec<M>, RecvError)> {
-        let mut messages = Vec::new();
+        let mut messages = Vec::with_capacity(max.min(self.core.capacity()));
         if max > 0 {
             match self.recv() {
                 Ok(message) => messages.push(message),
                 Err(error) => return Err((messages, error)),
             }
         }
+        let mut inbox = Inbox::default();
         while messages.len() < max {
+            let wanted = max - messages.len();
+            let each = |inbox: &mut Inbox| M::unpack(inbox).map(|message| messages.push(message));
+            if let Err(error) = self.core.receive_more(wanted, &mut inbox, each) {
+                return Err((messages, RecvError::Failed(self.core.within(error))));
+            }
+            if messages.len() == max {
+                break;
+            }
             match self.try_recv() {
                 Ok(message) => messages.push(message),
                 Err(TryRecvError::Failed(error)) => {

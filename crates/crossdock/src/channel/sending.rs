@@ -103,6 +103,7 @@ pub(super) fn send_many<M: Message>(core: &Core, messages: Vec<M>) -> Result<(),
             let rest = std::iter::once(message).chain(messages).collect();
             return Err((rest, error));
         }
+        core.send_more(&mut messages);
     }
     Ok(())
 }

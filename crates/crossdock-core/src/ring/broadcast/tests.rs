@@ -1,20 +1,21 @@
 use super::super::slot::INDEX_MASK;
 use super::*;
+use crate::ring::OwnedSlots;
 
 struct Memory {
     tail: Cursor,
     readers: Readers,
-    slots: Vec<Slot>,
+    slots: OwnedSlots,
 }
 
 impl Memory {
     fn new(capacity: usize) -> Self {
-        let slots = (0..capacity).map(|_| Slot::new()).collect();
+        let slots = OwnedSlots::new(capacity);
         Self { tail: Cursor::new(), readers: Readers::new(), slots }
     }
 
     fn ring(&self) -> Broadcast<'_> {
-        Broadcast::new(&self.tail, &self.readers, &self.slots, &[]).unwrap()
+        Broadcast::new(&self.tail, &self.readers, self.slots.arrays(), &[]).unwrap()
     }
 }
 
@@ -37,9 +38,10 @@ fn send(ring: &Broadcast<'_>, value: u64, is_dropping: bool) -> Result<Vec<u64>,
 fn receive(ring: &Broadcast<'_>, reader: &mut Subscription) -> Option<(u64, bool)> {
     loop {
         let message = ring.poll(reader).unwrap()?;
+        let first = ring.first(&message);
         if let Taken::Mine { is_last } = ring.take(reader, &message) {
-            assert_eq!(message.first[1], !message.first[0]);
-            return Some((message.first[0], is_last));
+            assert_eq!(first[1], !first[0]);
+            return Some((first[0], is_last));
         }
     }
 }
@@ -223,8 +225,8 @@ fn wild_words_are_an_error_and_never_a_panic() {
         memory.tail.position.store(wild, Relaxed);
         assert!(matches!(ring.claim(party(0), true, &mut |_| {}), Err(Refused::Corrupt(_))));
         let _ = ring.poll(&mut reader);
-        memory.slots[0].message.word.store(wild, Relaxed);
-        memory.slots[0].take.word.store(wild, Relaxed);
+        memory.ring().slots.at(0).unwrap().message.word.store(wild, Relaxed);
+        memory.ring().slots.at(0).unwrap().take.word.store(wild, Relaxed);
         let _ = ring.poll(&mut reader);
         assert!(ring.len() <= 2);
         ring.reap(party(1), &mut |_| {});

@@ -1,20 +1,21 @@
 use super::*;
+use crate::ring::OwnedSlots;
 
 struct Memory {
     tail: Cursor,
     newest: AtomicU64,
     readers: Readers,
-    slots: Vec<Slot>,
+    slots: OwnedSlots,
 }
 
 impl Memory {
     fn new(capacity: usize) -> Self {
-        let slots = (0..capacity).map(|_| Slot::new()).collect();
+        let slots = OwnedSlots::new(capacity);
         Self { tail: Cursor::new(), newest: AtomicU64::new(0), readers: Readers::new(), slots }
     }
 
     fn ring(&self) -> Latest<'_> {
-        Latest::new(&self.tail, &self.newest, &self.readers, &self.slots, &[]).unwrap()
+        Latest::new(&self.tail, &self.newest, &self.readers, self.slots.arrays(), &[]).unwrap()
     }
 }
 
@@ -32,8 +33,9 @@ fn send(ring: &Latest<'_>, value: u64) -> Vec<u64> {
 
 fn newest(ring: &Latest<'_>) -> Option<u64> {
     let message = ring.newest().unwrap()?;
-    assert_eq!(message.first[1], !message.first[0]);
-    ring.is_newest(&message).then_some(message.first[0])
+    let first = ring.first(&message);
+    assert_eq!(first[1], !first[0]);
+    ring.is_newest(&message).then_some(first[0])
 }
 
 #[test]
@@ -52,8 +54,8 @@ fn only_the_newest_is_kept_and_each_is_let_go_of_once() {
             assert!(!ring.any(|words| words[0] == value - 1));
         }
     }
-    let (memory, one) = (Memory::new(2), [Slot::new()]);
-    let too_few = Latest::new(&memory.tail, &memory.newest, &memory.readers, &one, &[]);
+    let (memory, one) = (Memory::new(2), OwnedSlots::new(1));
+    let too_few = Latest::new(&memory.tail, &memory.newest, &memory.readers, one.arrays(), &[]);
     assert!(too_few.is_none());
 }
 
@@ -138,15 +140,15 @@ fn readers_among_senders_see_whole_messages_that_never_grow_old() {
             .collect();
         let mut seen = 0;
         while !senders.iter().all(std::thread::ScopedJoinHandle::is_finished) {
-            if let Some(message) = ring.newest().unwrap()
-                && ring.is_newest(&message)
-            {
-                assert_eq!(message.first[1], !message.first[0]);
+            let Some(message) = ring.newest().unwrap() else { continue };
+            let first = ring.first(&message);
+            if ring.is_newest(&message) {
+                assert_eq!(first[1], !first[0]);
                 assert!(message.position >= seen);
                 seen = message.position;
             }
         }
     });
-    let kept = memory.slots.iter().filter(|slot| kept(slot).load(Relaxed) != 0).count();
+    let kept = memory.ring().slots.iter().filter(|slot| kept(*slot).load(Relaxed) != 0).count();
     assert_eq!(kept, 1, "everything but the newest has been let go of");
 }
