@@ -132,6 +132,16 @@ fn tasks_of_one_thread_miss_no_frame() {
 }
 
 #[test]
+fn processes_count_primes_and_tell_of_their_ends() {
+    let world = World::new("processes");
+    let printed = world.start("processes").printed();
+    assert!(printed.contains("78498 primes below 1000000"), "{printed}");
+    assert!(printed.contains("it panicked: index out of bounds"), "{printed}");
+    assert!(printed.contains("killed by signal 9"), "{printed}");
+    world.end();
+}
+
+#[test]
 fn producer_and_consumer_meet_in_either_order() {
     for order in [["producer", "consumer"], ["consumer", "producer"]] {
         let world = World::new(order[0]);

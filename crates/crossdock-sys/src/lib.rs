@@ -13,6 +13,11 @@
 //! | [`clock`] | one monotonic clock that all processes of the machine share |
 //! | [`fork`], [`exit`] | notice a fork that the library did not make; run a function at a normal exit |
 //! | [`cpu`], [`place`] | how many processors there are; bind a thread to one; cache hints |
+//! | [`mod@line`] | a line to another process: packets of any length that arrive whole, with open files beside them |
+//! | [`child`] | tell another process to end, wait for its end, know how it ended; fork; count threads |
+//! | [`leash`] | die with the process that one works for, however it dies |
+//! | [`image`] | where the program lies in this process, and which build of it this is |
+//! | [`stdio`], [`events`], [`before_main!`] | the standard streams; waiting for many files; running before `main` |
 //! | [`copy`] | copy bytes from and to memory that another process may be writing |
 //!
 //! # What it does not do
@@ -25,14 +30,21 @@ compile_error!(
     "crossdock runs on Linux so far: other systems need a file in each folder of crossdock-sys"
 );
 
+mod before_main;
+pub mod child;
 pub mod clock;
 pub mod copy;
 pub mod cpu;
+pub mod events;
 pub mod exit;
 pub mod file;
 pub mod fork;
+pub mod image;
+pub mod leash;
+pub mod line;
 pub mod map;
 pub mod place;
 pub mod process;
+pub mod stdio;
 pub mod token;
 pub mod wait;

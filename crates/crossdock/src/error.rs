@@ -76,6 +76,12 @@ pub enum ErrorKind {
     Full,
     /// The queue has no message.
     Empty,
+    /// A process was to be started, and the program has not called `process::init`.
+    NotInitialized,
+    /// A task panicked in its process.
+    Panicked,
+    /// A process ended before its task returned.
+    Died,
     /// This cannot be done with this object.
     Unsupported,
     /// Any other error of the operating system.
@@ -109,6 +115,22 @@ impl Error {
     pub(crate) fn named(mut self, name: &str) -> Self {
         self.0.name = Some(name.to_owned());
         self
+    }
+
+    /// The same error, with what led to it.
+    #[cfg(feature = "process")]
+    pub(crate) fn caused_by(
+        mut self,
+        cause: impl std::error::Error + Send + Sync + 'static,
+    ) -> Self {
+        self.0.source = Some(io::Error::other(cause));
+        self
+    }
+
+    /// What led to it, if it is a `T`.
+    #[cfg(feature = "process")]
+    pub(crate) fn cause<T: std::error::Error + 'static>(&self) -> Option<&T> {
+        self.0.source.as_ref()?.get_ref()?.downcast_ref()
     }
 
     /// The same error, saying in what it was met.

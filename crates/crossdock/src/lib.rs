@@ -33,6 +33,7 @@
 //! | a number, a struct or a slice that several processes change | [`Value`] of an [`Atomic`] or a lock of [`sync`] |
 //! | to wait for whichever of several channels and events comes first | [`Select`] |
 //! | to wait for another process | [`sync`]: locks, condition variables, semaphores, events, barriers |
+//! | to run a function of this program in another process | `process::Process` |
 //! | raw bytes under a name, also for Python or C | [`SharedBlock`] |
 //! | to see or clean what is there | [`registry`], or the `crossdock` command |
 //! | to see who is connected and who holds what | [`inspect`], `crossdock inspect`, `crossdock top` |
@@ -60,6 +61,7 @@
 //! * `lock_api`: `sync::RawMutex` and `sync::RawRwLock` for the guards of the `lock_api` crate.
 //! * `npy` (default): read and write `.npy` files, [`npy`].
 //! * `ndarray`: `Array::as_ndarray` and its like.
+//! * `process` (default): processes that run a function of this program, `process`.
 //! * `tracing`: events of the `tracing` crate where names, channels, regions and processes come and go, never on the way
 //!   of a message: [what is told](docs::chooser#what-is-going-on).
 #![deny(unsafe_code)]
@@ -79,6 +81,8 @@ mod namespace;
 pub mod npy;
 mod owners;
 mod parties;
+#[cfg(feature = "process")]
+pub mod process;
 mod reap;
 pub mod registry;
 mod select;

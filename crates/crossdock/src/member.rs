@@ -323,13 +323,17 @@ impl Member {
         let watcher = crate::channel::asynchronous::stop();
         #[cfg(not(feature = "async"))]
         let watcher = None;
+        #[cfg(feature = "process")]
+        let reaper = crate::process::reaper_thread();
+        #[cfg(not(feature = "process"))]
+        let reaper = None;
         let Ok(lock) = self.namespace.lock() else { return };
         let parties = &self.parties;
         let is_alive = |party, id| parties.liveness(party, &id) != Liveness::Dead;
         let are_others_alive = parties.in_use().any(|(party, _, state)| {
             party != self.me.party && matches!(state, State::Process(id) if is_alive(party, id))
         });
-        if thread_count(watcher) != Some(1) && (are_others_alive || self.may_have_locks())
+        if thread_count([watcher, reaper]) != Some(1) && (are_others_alive || self.may_have_locks())
             || are_others_alive && self.is_holding()
         {
             // Threads may still be at work in arrays that others would be given, or under locks. The others,
@@ -374,11 +378,12 @@ impl Member {
     }
 }
 
-/// Threads of this process but the one that `ended`, if that can be told.
-fn thread_count(ended: Option<u64>) -> Option<usize> {
-    let ended = ended.map(|id| id.to_string());
+/// Threads of this process but those that are `idle` for good, if that can be told.
+fn thread_count(idle: [Option<u64>; 2]) -> Option<usize> {
+    let is_idle = |id: u64| idle.contains(&Some(id));
     let tasks = std::fs::read_dir("/proc/self/task").ok()?.flatten();
-    Some(tasks.filter(|task| task.file_name().to_str() != ended.as_deref()).count())
+    let ids = tasks.map(|task| task.file_name().to_str().and_then(|id| id.parse().ok()));
+    Some(ids.filter(|id| !id.is_some_and(is_idle)).count())
 }
 
 fn too_many() -> Error {
@@ -389,7 +394,8 @@ fn too_many() -> Error {
     Error::new(ErrorKind::TooManyPeers, text)
 }
 
-extern "C" fn leave_at_exit() {
+/// What a normal exit does.
+pub(crate) extern "C" fn leave_at_exit() {
     trace::end();
     if let Some(member) = Member::known()
         && member.is_ours()

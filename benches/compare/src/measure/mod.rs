@@ -11,6 +11,7 @@ mod p5;
 mod p6;
 mod p7;
 mod p8;
+mod p9;
 
 use crate::Result;
 use crate::bench::Bench;
@@ -33,6 +34,7 @@ pub(crate) const MEASURES: &[Measure] = &[
     p6::MEASURE,
     p7::MEASURE,
     p8::MEASURE,
+    p9::MEASURE,
     p11::MEASURE,
 ];
 

@@ -15,6 +15,7 @@ pub(crate) mod pthread;
 pub(crate) mod python;
 pub(crate) mod raw_sync;
 pub(crate) mod record;
+pub(crate) mod start;
 
 use crate::Result;
 use crate::control::Control;
@@ -63,6 +64,7 @@ const ROLES: &[(&str, Role)] = &[
     ("lock-raw-sync", raw_sync::mutex),
     ("memory-private", memory::private),
     ("memory-segment", memory::segment),
+    ("process-starts", start::starts),
 ];
 
 /// Runs the role that `place` names.

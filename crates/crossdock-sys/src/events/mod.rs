@@ -1,0 +1,5 @@
+//! Waiting for any of many files.
+
+mod linux;
+
+pub use linux::Events;

@@ -1,0 +1,106 @@
+//! The one place where the arguments and results of tasks become bytes, and bytes become values again.
+//!
+//! What is in an envelope is small: control data, and handles that say where the big data lies. So there
+//! is a limit, and it holds before the bytes are written, not after.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fmt;
+
+/// Bytes of the longest argument or result. What is larger belongs into an [`Array`](crate::Array).
+pub const INLINE_BYTES_MAX: usize = 1 << 20;
+
+/// Why a value cannot travel.
+#[derive(Debug)]
+pub(crate) enum Unsendable {
+    /// It takes more than [`INLINE_BYTES_MAX`].
+    TooLong,
+    /// Its type cannot be serialised, or this value of it.
+    Unwritable(postcard::Error),
+}
+
+impl fmt::Display for Unsendable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLong => f.write_str(
+                "it takes more than 1 MiB (put its numbers into a crossdock::Array, which stays where \
+                 it is)",
+            ),
+            Self::Unwritable(error) => write!(f, "its type does not serialise: {error}"),
+        }
+    }
+}
+
+/// A value as bytes.
+pub(crate) fn seal(value: &impl Serialize) -> Result<Vec<u8>, Unsendable> {
+    match postcard::serialize_with_flavor(value, Bounded(Vec::new())) {
+        Ok(bytes) => Ok(bytes),
+        Err(postcard::Error::SerializeBufferFull) => Err(Unsendable::TooLong),
+        Err(error) => Err(Unsendable::Unwritable(error)),
+    }
+}
+
+/// The value that was sealed.
+pub(crate) fn open<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, postcard::Error> {
+    match postcard::take_from_bytes(bytes)? {
+        (value, []) => Ok(value),
+        // Its type writes something that it does not read.
+        (_, _) => Err(postcard::Error::DeserializeBadEncoding),
+    }
+}
+
+/// Bytes up to the limit.
+struct Bounded(Vec<u8>);
+
+impl postcard::ser_flavors::Flavor for Bounded {
+    type Output = Vec<u8>;
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.try_extend(&[byte])
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        if bytes.len() > INLINE_BYTES_MAX - self.0.len() {
+            return Err(postcard::Error::SerializeBufferFull);
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<Vec<u8>> {
+        Ok(self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[test]
+    fn values_come_back() {
+        let value = (7_u32, "text".to_owned(), vec![Some(1.5_f64), None]);
+        let bytes = seal(&value).unwrap();
+        assert_eq!(open::<(u32, String, Vec<Option<f64>>)>(&bytes).unwrap(), value);
+    }
+
+    #[test]
+    fn the_limit_is_exact_and_names_the_array() {
+        // Three bytes say how many follow.
+        let longest = vec![1_u8; INLINE_BYTES_MAX - 3];
+        assert_eq!(seal(&longest).unwrap().len(), INLINE_BYTES_MAX);
+        let error = seal(&vec![1_u8; INLINE_BYTES_MAX - 2]).unwrap_err();
+        assert!(error.to_string().contains("crossdock::Array"), "{error}");
+    }
+
+    #[test]
+    fn a_type_that_does_not_read_what_it_writes_is_an_error() {
+        #[derive(Serialize, Deserialize, Debug)]
+        struct Lopsided {
+            #[serde(skip_deserializing)]
+            written_only: u32,
+        }
+        let bytes = seal(&Lopsided { written_only: 5 }).unwrap();
+        assert!(open::<Lopsided>(&bytes).is_err());
+    }
+}

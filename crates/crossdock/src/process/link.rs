@@ -1,0 +1,216 @@
+//! What this process keeps of another one that it has started, whoever has its handle.
+//!
+//! # How an end is noticed
+//!
+//! A child of this process: by its pidfd; then it is waited for. The child of a fork server: by its pidfd as
+//! well if it has left a result, else by what the server tells, which then ends the line.
+
+use super::failure::{Panic, died, other_build, panicked};
+use super::reaper;
+use super::wire::{self, Report};
+use crate::error::{Error, Result};
+use crossdock_sys::child::{Child, Last, Signal};
+use crossdock_sys::clock::Deadline;
+use crossdock_sys::fork;
+use crossdock_sys::line::Line;
+use parking_lot::Mutex;
+use std::fs::File;
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+
+/// The connection to one process.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) name: String,
+    pub(super) line: Line,
+    pub(super) child: Child,
+    /// Whether this process is its parent, and so has to wait for it.
+    pub(super) is_ours: bool,
+    pub(super) output: Captured,
+    /// Of this process, when it started the other: a forked child has copies of links that are not its.
+    generation: u64,
+    state: Mutex<State>,
+}
+
+/// Where the output of a process goes that is captured.
+#[derive(Debug, Default)]
+pub(super) struct Captured {
+    pub(super) stdout: Option<File>,
+    pub(super) stderr: Option<File>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// What the process has said of its task, with the result.
+    report: Option<(Report, Vec<u8>)>,
+    end: Option<End>,
+    /// Why its line cannot be read.
+    broken: Option<Error>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Known(ExitStatus),
+    /// Nobody can say how.
+    Unknown,
+}
+
+impl State {
+    fn note(&mut self, mut bytes: Vec<u8>) -> Result<()> {
+        let (report, tail) = wire::decode::<Report>(&bytes)?;
+        let tail = tail.len();
+        if let Report::Ended { status } = report {
+            self.end = Some(End::Known(ExitStatus::from_raw(status)));
+        } else {
+            bytes.drain(..bytes.len() - tail);
+            self.report = Some((report, bytes));
+        }
+        Ok(())
+    }
+}
+
+impl Link {
+    pub(super) fn new(
+        name: String,
+        line: Line,
+        child: Child,
+        is_ours: bool,
+        output: Captured,
+    ) -> Self {
+        fork::watch();
+        let (generation, state) = (fork::generation(), Mutex::default());
+        Self { name, line, child, is_ours, output, generation, state }
+    }
+
+    /// Whether this process started it, and not one that has forked this one since.
+    pub(super) fn is_current(&self) -> bool {
+        self.generation == fork::generation()
+    }
+
+    fn check_current(&self) -> Result<()> {
+        if self.is_current() {
+            return Ok(());
+        }
+        Err(Error::forked(&format!("the handle of process \"{}\"", self.name)).named(&self.name))
+    }
+
+    /// Waits for the end of the process; false when the deadline has passed before.
+    pub(super) fn await_end(&self, deadline: Option<Deadline>) -> Result<bool> {
+        self.check_current()?;
+        if self.has_ended() {
+            return Ok(true);
+        }
+        let waited = match self.is_ours {
+            true => self.child.await_end(deadline),
+            // The fork server tells how it ended, and then ends the line.
+            false => self.line.await_end(deadline),
+        };
+        let has_ended = waited.map_err(|error| self.os("cannot wait for", error))?;
+        if has_ended {
+            self.collect()?;
+        }
+        Ok(has_ended)
+    }
+
+    /// Waits until there will be no other result than there is; false when the deadline has passed before.
+    ///
+    /// The child of a fork server may have ended without that having been told how, which only matters if
+    /// there is no result.
+    pub(super) fn await_result(&self, deadline: Option<Deadline>) -> Result<bool> {
+        self.check_current()?;
+        if self.is_ours || self.has_ended() {
+            return self.await_end(deadline);
+        }
+        let waited = self.child.await_end(deadline);
+        if !waited.map_err(|error| self.os("cannot wait for", error))? {
+            return Ok(false);
+        }
+        let mut state = self.state.lock();
+        self.read(&mut state)?;
+        let is_done = matches!(state.report, Some((Report::Done, _)));
+        drop(state);
+        Ok(is_done || self.await_end(deadline)?)
+    }
+
+    /// Takes the end of a process that has ended, and its last words.
+    pub(super) fn collect(&self) -> Result<()> {
+        let mut state = self.state.lock();
+        if state.end.is_some() {
+            return Ok(());
+        }
+        if self.is_ours {
+            let last = self.child.reap().map_err(|error| self.os("cannot wait for", error))?;
+            state.end = match last {
+                Last::Running => return Ok(()),
+                Last::Ended(status) => Some(End::Known(status)),
+                Last::Taken => Some(End::Unknown),
+            };
+        }
+        if let Err(error) = self.read(&mut state) {
+            state.broken = Some(error);
+        }
+        state.end.get_or_insert(End::Unknown);
+        drop(state);
+        reaper::forget(self);
+        Ok(())
+    }
+
+    fn read(&self, state: &mut State) -> Result<()> {
+        loop {
+            match self.line.try_receive() {
+                Ok(Some(packet)) => state.note(packet.bytes)?,
+                Ok(None) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(self.os("cannot read the result of", error)),
+            }
+        }
+    }
+
+    /// A report that was received before there was a link.
+    pub(super) fn note(&self, report: Vec<u8>) -> Result<()> {
+        self.state.lock().note(report)
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.state.lock().end.is_some()
+    }
+
+    pub(super) fn status(&self) -> Option<ExitStatus> {
+        match self.state.lock().end {
+            Some(End::Known(status)) => Some(status),
+            _ => None,
+        }
+    }
+
+    /// The sealed result of a process that has ended.
+    pub(super) fn outcome(&self) -> Result<Vec<u8>> {
+        let status = self.status();
+        let mut state = self.state.lock();
+        if let Some(error) = state.broken.take() {
+            return Err(error);
+        }
+        match state.report.take() {
+            Some((Report::Done, result)) => Ok(result),
+            Some((Report::Panicked { message, location, backtrace }, _)) => {
+                Err(panicked(&self.name, Panic { message, location, backtrace }))
+            }
+            Some((Report::Failed { failure, text }, _)) => {
+                let text = format!("process \"{}\": {text}", self.name);
+                Err(Error::new(failure.kind(), text).named(&self.name))
+            }
+            Some((Report::Refused { .. }, _)) => Err(other_build(&self.name)),
+            _ => Err(died(&self.name, status)),
+        }
+    }
+
+    pub(super) fn signal(&self, signal: Signal) -> Result<()> {
+        self.check_current()?;
+        // A process that has ended needs no signal.
+        self.child.signal(signal).map(drop).map_err(|error| self.os("cannot signal", error))
+    }
+
+    pub(super) fn os(&self, action: &str, error: io::Error) -> Error {
+        Error::os(format_args!("{action} process \"{}\"", self.name), error).named(&self.name)
+    }
+}

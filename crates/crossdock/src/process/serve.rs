@@ -1,0 +1,194 @@
+//! The inside of a process that was started to run a task.
+
+use super::failure::Panic;
+use super::fork_server::{self, Served};
+use super::task;
+use super::wire::{self, Failure, Job, Report, Request};
+use crate::error::{Error, ErrorKind, Result};
+use crossdock_sys::line::Line;
+use crossdock_sys::{child, leash};
+use parking_lot::Mutex;
+use std::any::Any;
+use std::backtrace::Backtrace;
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+
+/// As of every Rust program that panics.
+const EXIT_PANICKED: i32 = 101;
+/// It could not do what it was asked to.
+const EXIT_FAILED: i32 = 70;
+/// There was nobody left to work for.
+const EXIT_ALONE: i32 = 71;
+
+/// The name of this process, if it was started as one.
+static NAME: Mutex<Option<String>> = Mutex::new(None);
+
+thread_local! {
+    /// The last panic of this thread.
+    static PANIC: RefCell<Option<Panic>> = const { RefCell::new(None) };
+    /// Where to report it at once, if a panic ends the process.
+    static REPORTER: RefCell<Option<Line>> = const { RefCell::new(None) };
+}
+
+/// How a process came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// It is the program, started anew.
+    Program,
+    /// A fork server has made it; the pid of that.
+    ForkServer(u32),
+    /// It was forked by the process that it works for.
+    Fork,
+}
+
+/// The name of this process, as its starter chose it; `None` in a program that was started by other means.
+#[must_use]
+pub fn name() -> Option<String> {
+    NAME.lock().clone()
+}
+
+/// Whether this process was started to run a task.
+#[must_use]
+pub fn is_child() -> bool {
+    NAME.lock().is_some()
+}
+
+/// Does what the other end of `line` asks for, and ends the process.
+pub(super) fn serve(line: Line, origin: Origin) -> ! {
+    match attend(&line, origin) {
+        Ok(Done::Exit(code)) => exit(code, origin),
+        Ok(Done::Born(birth)) => {
+            drop(line);
+            birth.live()
+        }
+        Err(error) => fail(&line, &error, origin),
+    }
+}
+
+/// Ends a process that cannot do what it was asked to.
+pub(super) fn fail(line: &Line, error: &Error, origin: Origin) -> ! {
+    let failure = match error.kind() {
+        ErrorKind::Corrupt | ErrorKind::WrongVersion => Failure::Undecodable,
+        _ => Failure::Unfit,
+    };
+    report(line, &Report::Failed { failure, text: error.to_string() }, &[]);
+    exit(EXIT_FAILED, origin)
+}
+
+fn exit(code: i32, origin: Origin) -> ! {
+    if origin == Origin::Program {
+        std::process::exit(code)
+    }
+    // What others have registered to be done at the exit of the process that this is a copy of is not for its
+    // copies to do; and it would take a good part of the time of a short process.
+    child::flush();
+    crate::member::leave_at_exit();
+    child::exit_now(code)
+}
+
+/// What was done, or is to be.
+enum Done {
+    Exit(i32),
+    /// This process was a fork server's, and is its child now.
+    Born(fork_server::Birth),
+}
+
+fn attend(line: &Line, origin: Origin) -> Result<Done> {
+    let read = |error| Error::os("cannot read what is to be done", error);
+    let Some(packet) = line.receive().map_err(read)? else { return Ok(Done::Exit(EXIT_ALONE)) };
+    let (request, argument) = wire::decode::<Request<'_>>(&packet.bytes)?;
+    let build = task::build()?;
+    if request.build != build {
+        report(line, &Report::Refused { build: build.to_vec() }, &[]);
+        return Ok(Done::Exit(EXIT_FAILED));
+    }
+    *NAME.lock() = Some(request.name.to_owned());
+    child::rename(request.name);
+    if request.is_daemon {
+        let parent = match origin {
+            Origin::ForkServer(server) => Some(server),
+            Origin::Program | Origin::Fork => request.parent,
+        };
+        let no_leash = |error| Error::os("cannot watch the parent of a daemon", error);
+        // A fork server hears of the end of its line anyway, and of much else over it.
+        let line = matches!(request.job, Job::Task(_)).then_some(line);
+        leash::tie(line, parent).map_err(no_leash)?;
+    }
+    match request.job {
+        Job::Task(id) => Ok(Done::Exit(run(line, task::find(id)?, argument))),
+        Job::ForkServer => Ok(match fork_server::run(line)? {
+            Served::Out => Done::Exit(0),
+            Served::Born(birth) => Done::Born(birth),
+        }),
+    }
+}
+
+/// The exit code.
+fn run(line: &Line, task: &'static task::Entry, argument: &[u8]) -> i32 {
+    watch_panics(line);
+    let done = catch_unwind(AssertUnwindSafe(|| task.run(argument)));
+    match done {
+        Ok(Ok(result)) => {
+            report(line, &Report::Done, &result);
+            0
+        }
+        Ok(Err(refusal)) => {
+            let (failure, text) = (refusal.failure, refusal.text);
+            report(line, &Report::Failed { failure, text }, &[]);
+            EXIT_FAILED
+        }
+        Err(payload) => {
+            let panic = PANIC.take().unwrap_or_else(|| unseen(&*payload));
+            report(line, &of_panic(panic), &[]);
+            EXIT_PANICKED
+        }
+    }
+}
+
+/// Tells the parent, if there still is one: to whom else would one say that it has gone?
+fn report(line: &Line, report: &Report, tail: &[u8]) {
+    if let Ok(message) = wire::encode(report, tail) {
+        let _ = line.send(&message, &[]);
+    }
+}
+
+fn of_panic(Panic { message, location, backtrace }: Panic) -> Report {
+    Report::Panicked { message, location, backtrace }
+}
+
+/// From now on, the last panic of this thread is kept. It is still printed.
+fn watch_panics(line: &Line) {
+    if cfg!(panic = "abort") {
+        let copy = std::os::fd::AsFd::as_fd(line).try_clone_to_owned();
+        REPORTER.set(copy.ok().map(Line::from));
+    }
+    let previous = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let panic = seen(info);
+        if let Some(line) = REPORTER.take() {
+            report(&line, &of_panic(panic), &[]);
+        } else {
+            PANIC.set(Some(panic));
+        }
+        previous(info);
+    }));
+}
+
+fn seen(info: &PanicHookInfo<'_>) -> Panic {
+    Panic {
+        message: message(info.payload()),
+        location: info.location().map_or_else(String::new, ToString::to_string),
+        backtrace: Backtrace::force_capture().to_string(),
+    }
+}
+
+/// A panic that called no hook: it was resumed, perhaps from another thread.
+fn unseen(payload: &(dyn Any + Send)) -> Panic {
+    Panic { message: message(payload), location: String::new(), backtrace: String::new() }
+}
+
+fn message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a value that is no text".to_owned())
+}

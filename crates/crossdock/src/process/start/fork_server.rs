@@ -1,0 +1,148 @@
+//! The fork server of this process: started once, at the first use, and again if it is killed.
+
+use super::super::failure::died;
+use super::super::fork_server::{HAS_STDERR, HAS_STDOUT};
+use super::super::link::Link;
+use super::super::options::{Output, StartMethod};
+use super::super::wire::{self, Job, Report, TaskId};
+use super::{Order, Prepared, spawn};
+use crate::error::{Error, ErrorKind, Result};
+use crossdock_sys::child::Child;
+use crossdock_sys::fork;
+use crossdock_sys::line::Line;
+use parking_lot::Mutex;
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+/// The server, and the fork generation of the process whose it is.
+static SERVER: Mutex<Option<(u64, Arc<Link>)>> = Mutex::new(None);
+
+/// Servers that are tried: each may be killed at any moment.
+const TRIES_MAX: usize = 3;
+
+pub(super) fn start(order: Order, id: TaskId, argument: &[u8]) -> Result<Arc<Link>> {
+    let prepared = order.prepare(Job::Task(id), argument)?;
+    let mut tries = 0;
+    let (child, early) = loop {
+        tries += 1;
+        match ask(&order, &prepared)? {
+            Answer::Started(child, early) => break (child, early),
+            // Nobody has read what is to be done, so nobody has done it.
+            Answer::Unread(why) if why.kind() == ErrorKind::Died && tries < TRIES_MAX => {}
+            Answer::Unread(why) | Answer::Lost(why) => return Err(cannot_start(&order, &why)),
+        }
+    };
+    let Prepared { ours, theirs, stdout, stderr } = prepared;
+    // From now on, the end of the line is that of the child.
+    drop(theirs);
+    let output = order.captured(stdout, stderr);
+    let link = Link::new(order.name, ours, child, false, output);
+    for report in early {
+        link.note(report)?;
+    }
+    Ok(Arc::new(link))
+}
+
+/// What comes of asking a server for a child.
+enum Answer {
+    /// It is there. What it has reported before the server did comes with it.
+    Started(Child, Vec<Vec<u8>>),
+    /// The server has ended before anybody read the request.
+    Unread(Error),
+    /// The server has ended, and a child that nobody knows has read the request.
+    Lost(Error),
+}
+
+fn ask(order: &Order, prepared: &Prepared) -> Result<Answer> {
+    let Prepared { ours, theirs, stdout, stderr } = prepared;
+    let mut files = vec![theirs.as_fd()];
+    let mut flags = 0;
+    for (file, flag) in [(stdout, HAS_STDOUT), (stderr, HAS_STDERR)] {
+        if let Some(file) = file {
+            files.push(file.as_fd());
+            flags |= flag;
+        }
+    }
+    let server = server()?;
+    match server.line.send(&[flags], &files) {
+        // It has ended.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        Err(error) => return Err(order.failed(error)),
+        Ok(()) => {
+            if let Some((child, early)) = await_start(order, ours, &server)? {
+                return Ok(Answer::Started(child, early));
+            }
+        }
+    }
+    server.await_end(None)?;
+    let why = server.outcome().map_or_else(|error| error, |_| died(&server.name, server.status()));
+    Ok(match theirs.try_receive() {
+        Ok(Some(request)) => {
+            // Whoever is asked next finds it where it was.
+            ours.send(&request.bytes, &[]).map_err(|error| order.failed(error))?;
+            Answer::Unread(why)
+        }
+        _ => Answer::Lost(why),
+    })
+}
+
+/// The server, alive as far as is known.
+fn server() -> Result<Arc<Link>> {
+    let mut place = SERVER.lock();
+    // The server of a process that has forked this one is not for this one.
+    let is_ours = |(generation, server): &&(u64, Arc<Link>)| {
+        *generation == fork::generation() && !server.has_ended()
+    };
+    if let Some((_, server)) = place.as_ref().filter(is_ours) {
+        return Ok(Arc::clone(server));
+    }
+    fork::watch();
+    let order = Order {
+        name: "fork-server".to_owned(),
+        start: StartMethod::Spawn,
+        is_daemon: true,
+        is_forced: false,
+        stdout: Output::Inherit,
+        stderr: Output::Inherit,
+        command: None,
+    };
+    let server = spawn::start(order, Job::ForkServer, &[])?;
+    *place = Some((fork::generation(), Arc::clone(&server)));
+    Ok(server)
+}
+
+/// The child, when the server has told that it has made it, and what the child has reported before that;
+/// `None` when the server has ended before.
+fn await_start(order: &Order, line: &Line, server: &Link) -> Result<Option<(Child, Vec<Vec<u8>>)>> {
+    let mut early = Vec::new();
+    loop {
+        let has_come = line.await_packet_or(&server.child).map_err(|error| order.failed(error))?;
+        if !has_come {
+            return Ok(None);
+        }
+        let packet = line.receive().map_err(|error| order.failed(error))?;
+        let Some(mut packet) = packet else { return Ok(None) };
+        match wire::decode::<Report>(&packet.bytes)?.0 {
+            Report::Started { pid } => {
+                let no_pidfd =
+                    || Error::corrupt("the answer of a fork server", "a file is missing");
+                let pidfd = packet.files.pop().ok_or_else(no_pidfd)?;
+                return Ok(Some((Child::from_pidfd(pid, pidfd), early)));
+            }
+            Report::NotStarted { errno } => {
+                return Err(order.failed(io::Error::from_raw_os_error(errno)));
+            }
+            _ => early.push(packet.bytes),
+        }
+    }
+}
+
+fn cannot_start(order: &Order, why: &Error) -> Error {
+    let kind = match why.kind() {
+        ErrorKind::Unsupported => ErrorKind::Unsupported,
+        _ => ErrorKind::Died,
+    };
+    let text = format!("process \"{}\" cannot be started: {why}", order.name);
+    Error::new(kind, text).named(&order.name)
+}

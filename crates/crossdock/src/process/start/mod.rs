@@ -1,0 +1,108 @@
+//! Starting a process, one way a file.
+
+mod fork;
+mod fork_server;
+mod spawn;
+
+use super::init;
+use super::link::{Captured, Link};
+use super::options::{Output, StartMethod};
+use super::reaper;
+use super::task;
+use super::wire::{self, Job, Request, TaskId};
+use crate::error::{Error, ErrorKind, Result};
+use crossdock_sys::line::Line;
+use crossdock_sys::stdio;
+use std::fs::File;
+use std::io;
+use std::process::Command;
+use std::sync::Arc;
+
+/// A process as it was ordered.
+#[derive(Debug)]
+pub(super) struct Order {
+    pub(super) name: String,
+    pub(super) start: StartMethod,
+    pub(super) is_daemon: bool,
+    pub(super) is_forced: bool,
+    pub(super) stdout: Output,
+    pub(super) stderr: Output,
+    pub(super) command: Option<Command>,
+}
+
+/// A line over which a process that does not exist yet was told what to do.
+struct Prepared {
+    ours: Line,
+    theirs: Line,
+    stdout: Option<File>,
+    stderr: Option<File>,
+}
+
+/// Starts a process that runs a task.
+pub(super) fn task(order: Order, id: TaskId, argument: &[u8]) -> Result<Arc<Link>> {
+    if !init::is_ready() {
+        let text = format!(
+            "process \"{}\" cannot be started: this program has not called crossdock::process::init (make \
+             it the first line of main; in a test or a benchmark that has no main of its own, write \
+             crossdock::process::init_before_main!(); beside the tests)",
+            order.name
+        );
+        return Err(Error::new(ErrorKind::NotInitialized, text).named(&order.name));
+    }
+    if order.command.is_some() && order.start != StartMethod::Spawn {
+        let text = format!(
+            "process \"{}\" cannot be started by a command and as {:?} at once",
+            order.name, order.start
+        );
+        return Err(Error::new(ErrorKind::InvalidArgument, text).named(&order.name));
+    }
+    reaper::sweep();
+    match order.start {
+        StartMethod::Spawn => spawn::start(order, Job::Task(id), argument),
+        StartMethod::ForkServer => fork_server::start(order, id, argument),
+        StartMethod::Fork => fork::start(order, id, argument),
+    }
+}
+
+impl Order {
+    /// Tells the process what to do, though it does not exist yet.
+    fn prepare(&self, job: Job, argument: &[u8]) -> Result<Prepared> {
+        let request = Request {
+            build: task::build()?,
+            name: &self.name,
+            parent: self.command.is_none().then(std::process::id),
+            is_daemon: self.is_daemon,
+            job,
+        };
+        let message = wire::encode(&request, argument)?;
+        let prepare = || {
+            let (ours, theirs) = Line::pair()?;
+            ours.send(&message, &[])?;
+            let [stdout, stderr] = [open(self.stdout)?, open(self.stderr)?];
+            Ok(Prepared { ours, theirs, stdout, stderr })
+        };
+        prepare().map_err(|error| self.failed(error))
+    }
+
+    fn failed(&self, error: io::Error) -> Error {
+        let text = format_args!("cannot start process \"{}\"", self.name);
+        Error::os(text, error).named(&self.name)
+    }
+
+    /// What of the opened outputs is to be read later.
+    fn captured(&self, stdout: Option<File>, stderr: Option<File>) -> Captured {
+        Captured {
+            stdout: stdout.filter(|_| self.stdout == Output::Capture),
+            stderr: stderr.filter(|_| self.stderr == Output::Capture),
+        }
+    }
+}
+
+/// The file that a stream of a process is to be, if it is another one than ours.
+fn open(output: Output) -> io::Result<Option<File>> {
+    match output {
+        Output::Inherit => Ok(None),
+        Output::Capture => stdio::memory_file("crossdock-output").map(Some),
+        Output::Discard => File::options().write(true).open("/dev/null").map(Some),
+    }
+}

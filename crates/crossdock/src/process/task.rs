@@ -1,0 +1,239 @@
+//! How a function is named in another process.
+//!
+//! A task is a plain `fn`, or a closure that captures nothing: its type has no size, so the type is all there
+//! is to it, and any process of the same build has it. Each type that is spawned gets an [`Entry`], a
+//! constant in the program, made by the compiler for generic instances as well. What travels is its
+//! distance from the start of the image, which address space layout randomisation does not change.
+//!
+//! # Why not a table
+//!
+//! A table that is filled at link time needs an attribute on every task, cannot hold instances that nobody
+//! has listed, and has been silently empty under some linkers (linkme #31, #61; inventory #52). The
+//! compiler already has the complete table: the program. What a table would be compared for, the build
+//! id is; and before anything is called, the entry must lie within the image, begin with [`MAGIC`], and
+//! give a name with the right hash.
+#![allow(unsafe_code, reason = "an entry is found by its address")]
+
+use super::envelope::{self, Unsendable};
+use super::wire::{Failure, TaskId};
+use crate::error::{Error, ErrorKind, Result};
+use crossdock_sys::image::Image;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+use std::sync::OnceLock;
+
+/// What an entry begins with, so that no other bytes are taken for one.
+const MAGIC: [u64; 2] = [0x7c1d_5a3e_90b4_66f1, 0x2e8f_d377_0b95_c24a];
+
+/// Everything that another process of the same build needs to run a task.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct Entry {
+    magic: [u64; 2],
+    name: fn() -> &'static str,
+    run: fn(&[u8]) -> Result<Vec<u8>, Refusal>,
+}
+
+/// Why a task gave no result although it did not panic.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(super) failure: Failure,
+    pub(super) text: String,
+}
+
+impl Entry {
+    /// Calls the task with an argument that was sealed; the result, sealed.
+    pub(super) fn run(&self, argument: &[u8]) -> Result<Vec<u8>, Refusal> {
+        (self.run)(argument)
+    }
+
+    /// The path of the function.
+    pub(super) fn name(&self) -> &'static str {
+        (self.name)()
+    }
+}
+
+/// The entry of a task.
+pub(crate) fn entry<F, A, R>() -> &'static Entry
+where
+    F: Fn(A) -> R + Copy + Send + 'static,
+    A: DeserializeOwned,
+    R: Serialize,
+{
+    const {
+        assert!(
+            size_of::<F>() == 0,
+            "a task is a plain fn, or a closure that captures nothing: pass what it needs as its argument"
+        );
+    }
+    Instance::<F, A, R>::ENTRY
+}
+
+struct Instance<F, A, R>(PhantomData<(F, A, R)>);
+
+impl<F, A, R> Instance<F, A, R>
+where
+    F: Fn(A) -> R + Copy + Send + 'static,
+    A: DeserializeOwned,
+    R: Serialize,
+{
+    const ENTRY: &'static Entry = &Entry { magic: MAGIC, name: Self::name, run: Self::run };
+
+    fn name() -> &'static str {
+        std::any::type_name::<F>()
+    }
+
+    fn run(argument: &[u8]) -> Result<Vec<u8>, Refusal> {
+        let argument = envelope::open::<A>(argument).map_err(|error| Refusal {
+            failure: Failure::Undecodable,
+            text: format!(
+                "its argument of type {} cannot be read: {error} (Serialize and Deserialize must agree)",
+                std::any::type_name::<A>()
+            ),
+        })?;
+        // SAFETY: `F` has no size (`entry` checks), so the pointer need only be aligned. A value of it
+        // exists: whoever spawned the task had one, and a `Copy` type may be had twice.
+        let task = unsafe { NonNull::<F>::dangling().read() };
+        let result = task(argument);
+        envelope::seal(&result).map_err(|error| Refusal {
+            failure: match error {
+                Unsendable::TooLong => Failure::TooLong,
+                Unsendable::Unwritable(_) => Failure::Unencodable,
+            },
+            text: format!("its result cannot be sent: {error}"),
+        })
+    }
+}
+
+/// The build of the program, or shared library, that contains this code.
+pub(super) fn build() -> Result<&'static [u8]> {
+    Ok(image()?.build())
+}
+
+fn image() -> Result<&'static Image> {
+    static IMAGE: OnceLock<Option<Image>> = OnceLock::new();
+    let anchor: fn() -> Result<&'static Image> = image;
+    IMAGE.get_or_init(|| Image::containing(anchor as *const ())).as_ref().ok_or_else(|| {
+        Error::new(ErrorKind::Unsupported, "cannot find out where this program lies in memory")
+    })
+}
+
+/// How another process of this build finds `entry`.
+pub(crate) fn id(entry: &'static Entry) -> Result<TaskId> {
+    let address = std::ptr::from_ref(entry).addr();
+    let image = image()?;
+    if !image.contains(&(address..address + size_of::<Entry>())) {
+        let text = format!(
+            "the task {} is in another shared library than crossdock (link both statically)",
+            entry.name()
+        );
+        return Err(Error::new(ErrorKind::Unsupported, text));
+    }
+    let offset = address.wrapping_sub(image.base()) as u64;
+    Ok(TaskId { offset, name_hash: hash(entry.name()) })
+}
+
+/// The task that a process of this build has named.
+pub(super) fn find(id: TaskId) -> Result<&'static Entry> {
+    let wrong = |why| Error::corrupt("the name of a task", why);
+    let image = image()?;
+    let offset = usize::try_from(id.offset).map_err(|_| wrong("it is too long"))?;
+    let address = image.base().wrapping_add(offset);
+    let end = address.checked_add(size_of::<Entry>()).ok_or_else(|| wrong("it leads nowhere"))?;
+    if !image.contains(&(address..end)) || !address.is_multiple_of(align_of::<Entry>()) {
+        return Err(wrong("it leads out of the program"));
+    }
+    let place = std::ptr::with_exposed_provenance::<[u64; 2]>(address);
+    // SAFETY: the range is mapped and readable (invariant 1 of `Image`) and aligned; any bytes are numbers.
+    let magic = unsafe { place.read() };
+    if magic != MAGIC {
+        return Err(wrong("there is no task there"));
+    }
+    // SAFETY: as above, and only an entry begins like this. It is a constant: nobody ever writes it.
+    let entry = unsafe { &*place.cast::<Entry>() };
+    if hash(entry.name()) != id.name_hash {
+        return Err(wrong("there is another task there"));
+    }
+    Ok(entry)
+}
+
+/// FNV-1a of 64 bits.
+fn hash(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+/// What people call the function: the last part of its path, without its type arguments.
+pub(super) fn short_name(path: &str) -> &str {
+    let path = path.split('<').next().unwrap_or(path);
+    match path.rsplit("::").next() {
+        Some(name) if !name.starts_with('{') && !name.is_empty() => name,
+        _ => "task",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn double(x: u32) -> u32 {
+        2 * x
+    }
+
+    fn wrap<T>(x: T) -> Option<T> {
+        Some(x)
+    }
+
+    fn entry_of<F, A, R>(_: F) -> &'static Entry
+    where
+        F: Fn(A) -> R + Copy + Send + 'static,
+        A: DeserializeOwned,
+        R: Serialize,
+    {
+        entry::<F, A, R>()
+    }
+
+    #[test]
+    fn a_task_is_found_by_its_id_and_runs() {
+        let found = find(id(entry_of(double)).unwrap()).unwrap();
+        let result = found.run(&envelope::seal(&21_u32).unwrap()).unwrap();
+        assert_eq!(envelope::open::<u32>(&result).unwrap(), 42);
+    }
+
+    #[test]
+    fn instances_and_closures_are_tasks_of_their_own() {
+        let (a, b) = (entry_of(wrap::<u8>), entry_of(wrap::<f64>));
+        let c = entry_of(|text: String| text.len());
+        assert_ne!(id(a).unwrap(), id(b).unwrap());
+        assert_ne!(a.name(), b.name());
+        let length = find(id(c).unwrap()).unwrap().run(&envelope::seal(&"four").unwrap()).unwrap();
+        assert_eq!(envelope::open::<usize>(&length).unwrap(), 4);
+    }
+
+    #[test]
+    fn a_wrong_id_finds_nothing() {
+        let right = id(entry_of(double)).unwrap();
+        let shifted = |by: u64| TaskId { offset: right.offset.wrapping_add(by), ..right };
+        let renamed = TaskId { name_hash: right.name_hash ^ 1, ..right };
+        for id in [shifted(1), shifted(8), shifted(1 << 40), shifted(u64::MAX), renamed] {
+            assert_eq!(find(id).unwrap_err().kind(), ErrorKind::Corrupt, "{id:?}");
+        }
+    }
+
+    #[test]
+    fn an_argument_of_another_type_is_refused() {
+        let refusal = entry_of(double).run(&[]).unwrap_err();
+        assert_eq!(refusal.failure.kind(), ErrorKind::Corrupt);
+        assert!(refusal.text.contains("u32"), "{}", refusal.text);
+    }
+
+    #[test]
+    fn names_are_short() {
+        assert_eq!(short_name(entry_of(double).name()), "double");
+        assert_eq!(short_name(entry_of(wrap::<Vec<u8>>).name()), "wrap");
+        assert_eq!(short_name(entry_of(|x: u32| x).name()), "task");
+    }
+}
