@@ -48,11 +48,22 @@ pub struct Chunk {
 const _: () = assert!(size_of::<Chunk>() == 64);
 
 /// The holder words of a chunk as they were at one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Snapshot([u64; HOLDER_WORDS]);
+
+impl PartialEq for Snapshot {
+    // Written out: seven words are compared faster than a call for their bytes is made.
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        (0..HOLDER_WORDS).fold(0, |all, index| all | (self.0[index] ^ other.0[index])) == 0
+    }
+}
+
+impl Eq for Snapshot {}
 
 impl Snapshot {
     /// Whether nobody holds the chunk.
+    #[inline]
     #[must_use]
     pub fn is_unheld(&self) -> bool {
         self.0.iter().all(|word| word & HOLDER_MASK == 0)
@@ -100,6 +111,7 @@ impl Chunk {
 
     /// Begins a new generation for `owner`, who has seen the chunk unheld and is the only one who
     /// hands it out. Returns the generation.
+    #[inline]
     pub fn recycle(&self, owner: Party) -> u64 {
         let generation = self.generation.load(Relaxed).wrapping_add(1);
         self.generation.store(generation, Release);
@@ -186,12 +198,14 @@ impl Chunk {
     }
 
     /// The holders at one moment, or `None` while they keep changing.
+    #[inline]
     #[must_use]
     pub fn snapshot(&self) -> Option<Snapshot> {
         let first = self.read();
         (self.read() == first).then_some(first)
     }
 
+    #[inline]
     fn read(&self) -> Snapshot {
         Snapshot(std::array::from_fn(|index| self.holders[index].load(Acquire)))
     }

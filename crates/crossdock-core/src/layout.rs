@@ -124,6 +124,7 @@ const _: () = assert!(size_of::<Entry>() == 128);
 
 impl Entry {
     /// Region, offset in it and length, in bytes.
+    #[inline]
     #[must_use]
     pub fn extent(&self) -> (u32, u64, u64) {
         let region = self.region.load(Acquire) as u32;
@@ -184,6 +185,7 @@ impl<'a> ArenaTable<'a> {
 }
 
 /// Bytes of an arena's file, header included, that has `count` entries.
+#[inline]
 #[must_use]
 pub fn arena_file_bytes(count: usize) -> u64 {
     (ENTRIES_OFFSET + count.min(CHUNKS_MAX) * size_of::<Entry>()) as u64

@@ -124,11 +124,13 @@ impl Lease {
     }
 
     /// The hold has been passed on: dropping the lease must not let go of it.
+    #[inline]
     pub(crate) fn forget_hold(&self) {
         self.is_held.store(false, Ordering::Relaxed);
     }
 
     /// The error of using a handle of the parent in a forked child.
+    #[inline]
     pub(crate) fn check_ours(&self) -> Result<()> {
         if self.is_ours() { Ok(()) } else { Err(Error::forked("this array")) }
     }

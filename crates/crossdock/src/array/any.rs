@@ -41,7 +41,7 @@ impl AnyArray {
         &self.raw
     }
 
-    pub(crate) fn of_received(received: Received) -> Result<Self> {
+    pub(crate) fn of_received(received: Received<'_>) -> Result<Self> {
         let dtype = received.ticket.dtype;
         let raw = Raw::of_ticket(received, dtype)?;
         let array = Self { raw, dtype };

@@ -69,7 +69,7 @@ impl Raw {
 
     /// The array that a taken ticket leads to.
     #[inline]
-    pub(crate) fn of_received<T: Element>(received: Received) -> Result<Self> {
+    pub(crate) fn of_received<T: Element>(received: Received<'_>) -> Result<Self> {
         let raw = Self::of_ticket(received, T::DTYPE)?;
         super::check_values::<T>(raw.first, raw.elements)?;
         Ok(raw)
@@ -77,10 +77,10 @@ impl Raw {
 
     /// As [`of_received`](Self::of_received), of elements whose bytes the caller checks.
     #[inline]
-    pub(super) fn of_ticket(received: Received, dtype: DType) -> Result<Self> {
+    pub(super) fn of_ticket(received: Received<'_>, dtype: DType) -> Result<Self> {
         let Received { ticket, lease } = received;
         let access = if ticket.is_unique { Access::ReadWrite } else { Access::ReadOnly };
-        let shape = Shape::of_ticket(&ticket);
+        let shape = Shape::of_ticket(ticket);
         let elements = ticket.len_bytes as usize / dtype.size();
         let (first, access) =
             address(dtype, &lease, ticket.offset_bytes, ticket.len_bytes, access)?;

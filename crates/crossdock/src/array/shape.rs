@@ -106,11 +106,13 @@ impl Shape {
         &self.0[..ndim]
     }
 
+    #[inline]
     pub(crate) fn ndim(self) -> u8 {
         self.as_slice().len() as u8
     }
 
     /// Number of elements.
+    #[inline]
     pub(crate) fn elements(self) -> usize {
         self.as_slice().iter().product()
     }

@@ -148,7 +148,7 @@ impl Core {
             }
             let outcome = self
                 .sight(&words, inbox)
-                .and_then(|()| inbox.open(|ticket, region| self.adopt_shared(ticket, region)));
+                .and_then(|()| inbox.open(|ticket, region| self.adopt_shared(ticket, &region)));
             // What can never be received must not come again; what may work later (no descriptor, no address
             // space) does.
             let is_taken = outcome.as_ref().map_or_else(

@@ -10,7 +10,7 @@
 
 use super::map::{ChannelMap, TEXT_OFFSET, kind_name, new_header};
 use super::message::MessageType;
-use super::parcel::{Inbox, Parcel, Received};
+use super::parcel::{Inbox, Outgoing, Parcel};
 use super::recent::Recent;
 use crate::arena::lease::Lease;
 use crate::arena::map::Region;
@@ -305,11 +305,11 @@ impl Core {
 
     /// The error of sending an array of another type than the channel's, which only an untyped sender can try.
     #[inline]
-    pub(super) fn check_types(&self, arrays: &[(Ticket, &Arc<Lease>)]) -> Result<()> {
+    pub(super) fn check_types(&self, arrays: &[Outgoing<'_>]) -> Result<()> {
         let Some(dtype) = self.map.header.dtype else { return Ok(()) };
-        match arrays.iter().find(|(ticket, _)| ticket.dtype != dtype) {
+        match arrays.iter().find(|array| array.dtype != dtype) {
             None => Ok(()),
-            Some((ticket, _)) => Err(self.not_this_type(ticket.dtype, dtype)),
+            Some(array) => Err(self.not_this_type(array.dtype, dtype)),
         }
     }
 
@@ -325,13 +325,14 @@ impl Core {
     /// Passes the holds behind a message that is about to be published to the channel. Those of sole tickets
     /// are this process's no more.
     #[inline]
-    pub(super) fn hand_over(&self, arrays: &[(Ticket, &Arc<Lease>)]) {
+    pub(super) fn hand_over(&self, arrays: &[Outgoing<'_>]) {
         let (me, channel) = (self.member.me.party, self.map.party().party);
-        for (ticket, lease) in arrays {
-            if !ticket.is_sole {
-                lease.chunk().take(channel);
-            } else if lease.chunk().hand_over(me, channel).is_ok() {
-                lease.forget_hold();
+        for array in arrays {
+            let chunk = array.lease.chunk();
+            if !array.is_sole {
+                chunk.take(channel);
+            } else if chunk.hand_over(me, channel).is_ok() {
+                array.lease.forget_hold();
             }
         }
     }
@@ -355,25 +356,23 @@ impl Core {
 
     /// Makes the hold behind a ticket that was taken from the channel this process's own.
     #[inline]
-    pub(super) fn adopt(&self, ticket: Ticket, region: Arc<Region>) -> Result<Received> {
+    pub(super) fn adopt(&self, ticket: &Ticket, region: Arc<Region>) -> Result<Arc<Lease>> {
         if !ticket.is_sole {
-            return self.adopt_shared(ticket, region);
+            return self.adopt_shared(ticket, &region);
         }
         let entry = region.map.entry(ticket.chunk)?;
         entry
             .chunk
             .hand_over(self.map.party().party, self.member.me.party)
             .map_err(|why| self.corrupt(why))?;
-        let lease = Arc::new(Lease::of_ticket(self.member, region, entry, &ticket, false));
-        self.check_generation(Received { ticket, lease })
+        let lease = Arc::new(Lease::of_ticket(self.member, region, entry, ticket, false));
+        self.check_generation(lease, ticket)
     }
 
     /// Takes hold of what a ticket leads to, beside the channel, which keeps its own hold until somebody needs the
     /// memory: another ticket in the channel may lead there, and nobody could say so in one step with that.
-    #[inline]
-    pub(super) fn adopt_shared(&self, ticket: Ticket, region: Arc<Region>) -> Result<Received> {
-        let lease = self.member.adopt_shared(&ticket, &region)?;
-        self.check_generation(Received { ticket, lease })
+    pub(super) fn adopt_shared(&self, ticket: &Ticket, region: &Arc<Region>) -> Result<Arc<Lease>> {
+        self.check_generation(self.member.adopt_shared(ticket, region)?, ticket)
     }
 
     /// An error about a message, saying in which channel it was met.
@@ -383,15 +382,18 @@ impl Core {
         error.within(format_args!("channel {:?}", self.name())).named(self.name())
     }
 
-    fn check_generation(&self, received: Received) -> Result<Received> {
+    #[inline]
+    fn check_generation(&self, lease: Arc<Lease>, ticket: &Ticket) -> Result<Arc<Lease>> {
         // The hold came first: whatever the generation is now, it stays.
-        if received.lease.chunk().generation() == received.ticket.generation {
-            return Ok(received);
-        }
+        if lease.chunk().generation() == ticket.generation { Ok(lease) } else { Err(self.stale()) }
+    }
+
+    #[cold]
+    fn stale(&self) -> Error {
         let text = format!("a message in channel {:?} leads to reused memory", self.name());
         let error = Error::new(ErrorKind::Stale, text).named(self.name());
         trace::message_refused(self.name(), &error);
-        Err(error)
+        error
     }
 
     /// The region of a ticket, mapped and long enough for it.

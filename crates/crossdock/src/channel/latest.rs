@@ -113,7 +113,7 @@ impl Core {
             let words = ring.read(&message);
             let outcome = ring.pin(row, &message).then(|| {
                 self.sight(&words, inbox)
-                    .and_then(|()| inbox.open(|ticket, region| self.adopt_shared(ticket, region)))
+                    .and_then(|()| inbox.open(|ticket, region| self.adopt_shared(ticket, &region)))
             });
             ring.unpin(row, &message);
             if let Some(outcome) = outcome {

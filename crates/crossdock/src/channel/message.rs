@@ -206,7 +206,8 @@ macro_rules! arrays {
 
             #[inline]
             fn pack<'m>(&'m self, parcel: &mut Parcel<'m>) -> Result<()> {
-                parcel.add_array(Some(self.raw().ticket(T::DTYPE, $is_unique)?));
+                let (ticket, lease) = self.raw().ticket(T::DTYPE, $is_unique)?;
+                parcel.add_array(&ticket, lease);
                 Ok(())
             }
 
@@ -257,7 +258,8 @@ impl sealed::Sealed for AnyArray {
     }
 
     fn pack<'m>(&'m self, parcel: &mut Parcel<'m>) -> Result<()> {
-        parcel.add_array(Some(self.raw().ticket(self.dtype(), false)?));
+        let (ticket, lease) = self.raw().ticket(self.dtype(), false)?;
+        parcel.add_array(&ticket, lease);
         Ok(())
     }
 
@@ -311,7 +313,7 @@ impl<M: Message> sealed::Sealed for Option<M> {
         if let Some(message) = self {
             return message.pack(parcel);
         }
-        (0..M::ARRAYS).for_each(|_| parcel.add_array(None));
+        (0..M::ARRAYS).for_each(|_| parcel.add_no_array());
         parcel.add_bytes(&[0; RECORD_BYTES_MAX][..M::RECORD_BYTES]);
         Ok(())
     }

@@ -14,6 +14,7 @@ use crate::arena::map::Region;
 use crate::error::{Error, Result};
 use arrayvec::ArrayVec;
 use crossdock_core::Corrupt;
+use crossdock_core::element::DType;
 use crossdock_core::ring::Words;
 use crossdock_core::settings::{ARRAYS_MAX, Settings};
 use crossdock_core::ticket::{NO_TICKET, Ticket};
@@ -25,8 +26,17 @@ pub(crate) struct Parcel<'m> {
     /// The tickets, and behind them the records, if there are tickets.
     words: Words,
     /// What it hands over.
-    pub(super) arrays: ArrayVec<(Ticket, &'m Arc<Lease>), ARRAYS_MAX>,
+    pub(super) arrays: ArrayVec<Outgoing<'m>, ARRAYS_MAX>,
     records: Bytes,
+}
+
+/// An array of a message that is to be sent: what its ticket says that matters to the sender.
+#[derive(Debug)]
+pub(super) struct Outgoing<'m> {
+    pub(super) lease: &'m Arc<Lease>,
+    pub(super) is_sole: bool,
+    pub(super) dtype: DType,
+    pub(super) len_bytes: u64,
 }
 
 impl<'m> Parcel<'m> {
@@ -47,18 +57,18 @@ impl<'m> Parcel<'m> {
         if self.words.is_empty() { self.records.words() } else { &self.words }
     }
 
-    /// Adds an array, or the place of one.
+    /// Adds an array. The type has been checked to have no more than fit.
     #[inline]
-    pub(super) fn add_array(&mut self, array: Option<(Ticket, &'m Arc<Lease>)>) {
-        // The type has been checked to have no more than fit.
-        match array {
-            Some((ticket, lease)) => {
-                let (words, used) = ticket.to_words();
-                self.words.extend(words.into_iter().take(used));
-                self.arrays.push((ticket, lease));
-            }
-            None => self.words.push(NO_TICKET),
-        }
+    pub(super) fn add_array(&mut self, ticket: &Ticket, lease: &'m Arc<Lease>) {
+        let (words, used) = ticket.to_words();
+        self.words.extend(words.into_iter().take(used));
+        let Ticket { is_sole, dtype, len_bytes, .. } = *ticket;
+        self.arrays.push(Outgoing { lease, is_sole, dtype, len_bytes });
+    }
+
+    /// Adds the place of an array that is not there.
+    pub(super) fn add_no_array(&mut self) {
+        self.words.push(NO_TICKET);
     }
 
     /// Adds bytes of a record.
@@ -68,10 +78,20 @@ impl<'m> Parcel<'m> {
     }
 }
 
+/// An array of a message that is being received, where it was found.
+#[derive(Debug)]
+struct Sighted {
+    ticket: Ticket,
+    /// Until it is opened.
+    region: Option<Arc<Region>>,
+    /// From then on.
+    lease: Option<Arc<Lease>>,
+}
+
 /// An array that has been taken, and the hold that came with it.
 #[derive(Debug)]
-pub(crate) struct Received {
-    pub(crate) ticket: Ticket,
+pub(crate) struct Received<'i> {
+    pub(crate) ticket: &'i Ticket,
     pub(crate) lease: Arc<Lease>,
 }
 
@@ -116,8 +136,7 @@ const WRONG_LENGTH: Corrupt = Corrupt("a message has another length than its typ
 /// Then it is taken, and *opened*: the arrays become this process's own.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
-    sighted: ArrayVec<Option<(Ticket, Arc<Region>)>, ARRAYS_MAX>,
-    arrays: ArrayVec<Option<Received>, ARRAYS_MAX>,
+    arrays: ArrayVec<Option<Sighted>, ARRAYS_MAX>,
     next: usize,
     records: Bytes,
 }
@@ -132,13 +151,15 @@ impl Inbox {
         corrupt: impl Fn(Corrupt) -> Error,
         locate: impl Fn(&Ticket) -> Result<Arc<Region>>,
     ) -> Result<()> {
-        self.sighted.clear();
         self.arrays.clear();
         self.next = 0;
-        let sighted = &mut self.sighted;
+        let arrays = &mut self.arrays;
         let add = |ticket: Option<Ticket>| {
-            let array = ticket.map(|ticket| locate(&ticket).map(|region| (ticket, region)));
-            sighted.push(array.transpose()?);
+            let sight = |ticket| -> Result<Sighted> {
+                let region = Some(locate(&ticket)?);
+                Ok(Sighted { ticket, region, lease: None })
+            };
+            arrays.push(ticket.map(sight).transpose()?);
             Ok(())
         };
         let rest = for_each_ticket(words, settings, add, &corrupt)?;
@@ -165,14 +186,16 @@ impl Inbox {
     #[inline]
     pub(super) fn open(
         &mut self,
-        mut adopt: impl FnMut(Ticket, Arc<Region>) -> Result<Received>,
+        mut adopt: impl FnMut(&Ticket, Arc<Region>) -> Result<Arc<Lease>>,
     ) -> Result<()> {
         let mut outcome = Ok(());
-        for array in self.sighted.drain(..) {
+        for array in self.arrays.iter_mut().flatten() {
             // Each hold has to be dealt with, whatever became of the others.
-            match array.map(|(ticket, region)| adopt(ticket, region)).transpose() {
-                Ok(received) => self.arrays.push(received),
-                Err(error) => outcome = Err(error),
+            if let Some(region) = array.region.take() {
+                match adopt(&array.ticket, region) {
+                    Ok(lease) => array.lease = Some(lease),
+                    Err(error) => outcome = Err(error),
+                }
             }
         }
         if outcome.is_err() {
@@ -188,9 +211,10 @@ impl Inbox {
 
     /// The next array, if there is one in its place.
     #[inline]
-    pub(super) fn next_array(&mut self) -> Option<Received> {
+    pub(super) fn next_array(&mut self) -> Option<Received<'_>> {
         self.next += 1;
-        self.arrays.get_mut(self.next - 1)?.take()
+        let Sighted { ticket, lease, .. } = self.arrays.get_mut(self.next - 1)?.as_mut()?;
+        Some(Received { ticket, lease: lease.take()? })
     }
 
     /// The next bytes of the records.

@@ -169,7 +169,7 @@ impl Core {
     #[cold]
     fn make_room(&self, parcel: &Parcel<'_>) -> Result<MutexGuard<'static, ()>, NotSent> {
         let bytes_max = self.settings().bytes_max;
-        let wanted: u64 = parcel.arrays.iter().map(|(ticket, _)| ticket.len_bytes).sum();
+        let wanted: u64 = parcel.arrays.iter().map(|array| array.len_bytes).sum();
         if wanted > bytes_max {
             let text = format!(
                 "a message of {wanted} bytes never fits into channel {:?}, which has room for \
@@ -389,7 +389,7 @@ impl Core {
 
     /// Takes hold of what a delivered message leads to; the channel holds it as well until it is acknowledged.
     fn deliver(&self, row: Row, inbox: &mut Inbox) -> Result<Option<Unsettled>> {
-        match inbox.open(|ticket, region| self.adopt_shared(ticket, region)) {
+        match inbox.open(|ticket, region| self.adopt_shared(ticket, &region)) {
             Ok(()) => Ok(Some(row)),
             Err(error) => {
                 // It never can be received, so it is not to come again.
