@@ -170,7 +170,11 @@ fn use_rows(
             assert!(given.returned + given.dead <= 1);
         }
         19 | 20 if hold.len() < HANDS_MAX => {
-            let taken = if step == 19 { rows.take_returned(me, 2) } else { rows.take_dead(me, input.byte().into(), 2) };
+            let taken = if step == 19 {
+                rows.take_returned(me, 2)
+            } else {
+                rows.take_dead(me, input.byte().into(), 2)
+            };
             if let Ok(Some((row, words))) = taken {
                 read_tickets(&words);
                 hold.push(row);
