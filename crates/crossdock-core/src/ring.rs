@@ -250,9 +250,8 @@ impl<'a> Ring<'a> {
     /// [`Refused`] when there is none.
     #[inline]
     pub fn claim(&self, me: Party) -> Result<Claim<'a>, Refused> {
-        let claim = self.slots.claim(self.tail, me, |slot, position| {
-            if self.has_room(position) { Room::Free } else { self.full(slot, position) }
-        })?;
+        let room = |slot, position| self.room(slot, position);
+        let claim = self.slots.claim(self.tail, me, room)?;
         self.fetch_ahead(&claim);
         Ok(claim)
     }
@@ -290,19 +289,12 @@ impl<'a> Ring<'a> {
     /// Why a slot could not be claimed now, if so: who is in the senders' way.
     #[must_use]
     pub fn in_the_way(&self) -> Option<Refused> {
-        let position = self.tail.position.load(Acquire);
-        let slot = self.slot(position)?;
-        let claim = slot.claim.word.load(Acquire);
-        if claim & LAP_MASK != position & LAP_MASK {
-            return Some(Refused::Full(worker(claim)));
-        }
-        if self.has_room(position) {
-            return None;
-        }
-        match self.full(slot, position) {
-            Room::Full(party) => Some(Refused::Full(party)),
-            Room::Free | Room::Taken | Room::Moving => None,
-        }
+        way::in_the_way(&self.slots, self.tail, |slot, position| self.room(slot, position))
+    }
+
+    #[inline]
+    fn room(&self, slot: Slot<'_>, position: u64) -> Room {
+        if self.has_room(position) { Room::Free } else { self.full(slot, position) }
     }
 
     /// Writes down what a claimed slot is about to hand over, for whoever has to reap this process. A message

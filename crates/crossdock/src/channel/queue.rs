@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 use std::vec;
 
 /// Messages that are sent or received in a row, before others are told.
-const BATCH_MAX: usize = 32;
+pub(super) const BATCH_MAX: usize = 32;
 
 /// The part of a delivery that has to be settled: acknowledged or given back.
 pub(crate) type Unsettled = Row;

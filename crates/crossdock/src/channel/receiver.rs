@@ -6,7 +6,7 @@ use super::error::{RecvError, RecvTimeoutError, TryRecvError};
 use super::message::{Message, MessageType};
 use super::options::ChannelOptions;
 use super::parcel::Inbox;
-use super::queue::Unsettled;
+use super::queue::{BATCH_MAX, Unsettled};
 use super::waiting::Pace;
 use super::{open_within, without_end};
 use crate::error::{ErrorKind, Result};
@@ -199,7 +199,7 @@ impl<M: Message> Receiver<M> {
     ///
     /// As [`recv`](Self::recv), with the messages that came before the one that could not be received.
     pub fn recv_many(&self, max: usize) -> Result<Vec<M>, (Vec<M>, RecvError)> {
-        let mut messages = Vec::with_capacity(max.min(self.core.capacity()));
+        let mut messages = Vec::with_capacity(max.min(BATCH_MAX));
         if max > 0 {
             match self.recv() {
                 Ok(message) => messages.push(message),
