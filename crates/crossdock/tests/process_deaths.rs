@@ -22,10 +22,11 @@ fn by(method: StartMethod) -> ProcessOptions {
     Process::options().start(method)
 }
 
-/// Ends only when it is killed.
+/// Ends only when it is killed, unless it is forgotten by a test that has failed.
 fn wait_for_ever(_: ()) {
-    loop {
-        std::thread::park();
+    let end = Instant::now() + 2 * PATIENCE;
+    while Instant::now() < end {
+        std::thread::park_timeout(PATIENCE);
     }
 }
 
@@ -219,6 +220,44 @@ fn daemons_die_with_a_parent_that_is_killed() {
 #[test]
 fn daemons_die_with_a_parent_that_is_told_to_end() {
     crew_ends_with(|leader| leader.terminate().unwrap());
+}
+
+#[test]
+fn a_daemon_outlives_its_handle_and_dies_with_its_parent() {
+    fn tick(index: usize) {
+        let end = Instant::now() + PATIENCE;
+        while Instant::now() < end {
+            println!("tick {index}");
+            // Only bounds how much it says.
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+    fn lead(_: ()) {
+        // Forking comes first: a dropped handle needs a thread.
+        for (index, method) in METHODS.into_iter().enumerate().rev() {
+            let daemon = by(method).daemon(true).spawn(tick, index).unwrap();
+            println!("daemon {}", daemon.pid());
+            drop(daemon);
+        }
+        println!("dropped");
+        wait_for_ever(());
+    }
+    let leader = Process::options().stdout(Output::Capture).spawn(lead, ()).unwrap();
+    let said = || String::from_utf8(leader.captured_stdout().unwrap()).unwrap();
+    let ticks = |said: &str, index: usize| said.matches(&format!("tick {index}\n")).count();
+    await_that("the handles are dropped", || said().contains("dropped\n"));
+    let before = said();
+    let pids = before.lines().filter_map(|line| line.strip_prefix("daemon "));
+    let pids: Vec<u32> = pids.map(|pid| pid.parse().unwrap()).collect();
+    assert_eq!(pids.len(), METHODS.len());
+    for index in 0..METHODS.len() {
+        await_that("it goes on", || ticks(&said(), index) > ticks(&before, index) + 20);
+    }
+    leader.kill().unwrap();
+    leader.wait().unwrap();
+    for pid in pids {
+        await_that("it has ended", || state(pid).is_none_or(|(state, _)| state == 'Z'));
+    }
 }
 
 #[test]

@@ -169,7 +169,8 @@ impl ProcessOptions {
 
     /// Whether it ends when this process ends, though that be killed. Others go on alone.
     ///
-    /// It is killed (`SIGKILL`). In such a process the signal `SIGIO` is not for others to use.
+    /// It is killed (`SIGKILL`); one of a fork server, when that is killed as well. In such a process the
+    /// signal `SIGIO` is not for others to use.
     pub fn daemon(mut self, is_daemon: bool) -> Self {
         self.is_daemon = is_daemon;
         self

@@ -110,9 +110,10 @@ fn attend(line: &Line, origin: Origin) -> Result<Done> {
             Origin::Program | Origin::Fork => request.parent,
         };
         let no_leash = |error| Error::os("cannot watch the parent of a daemon", error);
-        // A fork server hears of the end of its line anyway, and of much else over it.
-        let line = matches!(request.job, Job::Task(_)).then_some(line);
-        leash::tie(line, parent).map_err(no_leash)?;
+        // A fork server hears of the end of its line anyway, and of much else over it. The line of its child
+        // ends with the handle, which is not the end of the parent; the server dies with that.
+        let lasts = matches!((request.job, origin), (Job::Task(_), Origin::Program | Origin::Fork));
+        leash::tie(lasts.then_some(line), parent).map_err(no_leash)?;
     }
     match request.job {
         Job::Task(id) => Ok(Done::Exit(run(line, task::find(id)?, argument))),
