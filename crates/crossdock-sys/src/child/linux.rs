@@ -135,6 +135,13 @@ pub fn discard(pid: u32) {
     while matches!(wait(), Err(Errno::INTR)) {}
 }
 
+/// What a system call says in a process that has no descriptor left.
+#[must_use]
+#[doc(alias = "EMFILE")]
+pub fn out_of_files() -> io::Error {
+    Errno::MFILE.into()
+}
+
 /// Whether any child of this process has ended and not been waited for. One system call.
 #[must_use]
 pub fn has_any_ended() -> bool {

@@ -10,8 +10,8 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{MemfdFlags, Timespec};
 use rustix::io::{Errno, IoSlice, IoSliceMut};
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, Shutdown, SocketFlags, SocketType,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
+    SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown, SocketFlags, SocketType,
 };
 use std::fs::File;
 use std::io;
@@ -44,6 +44,9 @@ pub struct Packet {
     pub bytes: Vec<u8>,
     /// The files, in the order in which they were sent.
     pub files: Vec<OwnedFd>,
+    /// Whether files are missing at the end: this process had no descriptor left for them. Only
+    /// [`Line::receive_part`] gives such a packet.
+    pub is_cut: bool,
 }
 
 impl Line {
@@ -129,6 +132,16 @@ impl Line {
     ///
     /// No descriptor or memory left; a packet that cannot be one.
     pub fn receive(&self) -> io::Result<Option<Packet>> {
+        whole(self.receive_with(RecvFlags::CMSG_CLOEXEC)?)
+    }
+
+    /// As [`receive`](Self::receive), but a packet also comes when there was no descriptor left for all of
+    /// its files.
+    ///
+    /// # Errors
+    ///
+    /// As those of `receive`.
+    pub fn receive_part(&self) -> io::Result<Option<Packet>> {
         self.receive_with(RecvFlags::CMSG_CLOEXEC)
     }
 
@@ -138,7 +151,7 @@ impl Line {
     ///
     /// As those of `receive`.
     pub fn try_receive(&self) -> io::Result<Option<Packet>> {
-        self.receive_with(RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT)
+        whole(self.receive_with(RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT)?)
     }
 
     fn receive_with(&self, flags: RecvFlags) -> io::Result<Option<Packet>> {
@@ -153,25 +166,28 @@ impl Line {
             let mut parts = [IoSliceMut::new(&mut bytes)];
             match rustix::net::recvmsg(&self.0, &mut parts, &mut control, flags) {
                 Err(Errno::INTR | SAID_ONCE) => {}
-                received => break received?.bytes,
+                received => break received?,
             }
         };
+        // The kernel installs as many as it can, and says no more (`scm_detach_fds` in net/core/scm.c).
+        let is_cut = received.flags.contains(ReturnFlags::CTRUNC);
         let mut files = Vec::new();
         for message in control.drain() {
             if let RecvAncillaryMessage::ScmRights(sent) = message {
                 files.extend(sent);
             }
         }
-        bytes.truncate(received);
+        bytes.truncate(received.bytes);
         match bytes.first() {
             None => Ok(None),
             Some(&INLINE) => {
                 bytes.remove(0);
-                Ok(Some(Packet { bytes, files }))
+                Ok(Some(Packet { bytes, files, is_cut }))
             }
+            Some(&IN_FILE) if files.is_empty() && is_cut => Err(Errno::MFILE.into()),
             Some(&IN_FILE) if !files.is_empty() => {
                 let bytes = read(&File::from(files.remove(0)))?;
-                Ok(Some(Packet { bytes, files }))
+                Ok(Some(Packet { bytes, files, is_cut }))
             }
             Some(_) => Err(io::Error::new(io::ErrorKind::InvalidData, "no packet is like this")),
         }
@@ -243,6 +259,14 @@ impl From<OwnedFd> for Line {
     /// For a descriptor that came over another line.
     fn from(fd: OwnedFd) -> Self {
         Self(fd)
+    }
+}
+
+/// Half a packet is none.
+fn whole(packet: Option<Packet>) -> io::Result<Option<Packet>> {
+    match packet {
+        Some(Packet { is_cut: true, .. }) => Err(Errno::MFILE.into()),
+        packet => Ok(packet),
     }
 }
 

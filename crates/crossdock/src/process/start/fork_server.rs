@@ -11,6 +11,7 @@ use crossdock_sys::child::Child;
 use crossdock_sys::fork;
 use crossdock_sys::line::Line;
 use parking_lot::Mutex;
+use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -65,12 +66,14 @@ fn ask(order: &Order, prepared: &Prepared) -> Result<Answer> {
         }
     }
     let server = server()?;
+    // Room for the answer: a child that cannot be held must not be made.
+    let room = File::open("/dev/null").map_err(|error| order.failed(error))?;
     match server.line.send(&[flags], &files) {
         // It has ended.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
         Err(error) => return Err(order.failed(error)),
         Ok(()) => {
-            if let Some((child, early)) = await_start(order, ours, &server)? {
+            if let Some((child, early)) = await_start(order, ours, &server, room)? {
                 return Ok(Answer::Started(child, early));
             }
         }
@@ -114,13 +117,22 @@ fn server() -> Result<Arc<Link>> {
 
 /// The child, when the server has told that it has made it, and what the child has reported before that;
 /// `None` when the server has ended before.
-fn await_start(order: &Order, line: &Line, server: &Link) -> Result<Option<(Child, Vec<Vec<u8>>)>> {
+///
+/// `room` is the descriptor that is closed for that of the child.
+fn await_start(
+    order: &Order,
+    line: &Line,
+    server: &Link,
+    room: File,
+) -> Result<Option<(Child, Vec<Vec<u8>>)>> {
     let mut early = Vec::new();
+    let mut room = Some(room);
     loop {
         let has_come = line.await_packet_or(&server.child).map_err(|error| order.failed(error))?;
         if !has_come {
             return Ok(None);
         }
+        drop(room.take());
         let packet = line.receive().map_err(|error| order.failed(error))?;
         let Some(mut packet) = packet else { return Ok(None) };
         match wire::decode::<Report>(&packet.bytes)?.0 {
@@ -131,10 +143,24 @@ fn await_start(order: &Order, line: &Line, server: &Link) -> Result<Option<(Chil
                 return Ok(Some((Child::from_pidfd(pid, pidfd), early)));
             }
             Report::NotStarted { errno } => {
-                return Err(order.failed(io::Error::from_raw_os_error(errno)));
+                return Err(not_started(order, io::Error::from_raw_os_error(errno)));
             }
             _ => early.push(packet.bytes),
         }
+    }
+}
+
+fn not_started(order: &Order, error: io::Error) -> Error {
+    let error = order.failed(error);
+    match error.kind() {
+        ErrorKind::LimitExceeded => {
+            let text = format!(
+                "{error} in its fork server, which holds two for each of its children (raise ulimit -n before \
+                 the first use of it, or start fewer at once)"
+            );
+            Error::new(ErrorKind::LimitExceeded, text).named(&order.name)
+        }
+        _ => error,
     }
 }
 
