@@ -23,13 +23,14 @@ static SERVER: Mutex<Option<(u64, Arc<Link>)>> = Mutex::new(None);
 const TRIES_MAX: usize = 3;
 
 pub(super) fn start(order: Order, id: TaskId, argument: &[u8]) -> Result<Arc<Link>> {
-    let prepared = order.prepare(Job::Task(id), argument)?;
     let mut tries = 0;
-    let (child, early) = loop {
+    let (prepared, child, early) = loop {
         tries += 1;
+        // A new line each time: a child of the last server may still get the old one, and finds it closed.
+        let prepared = order.prepare(Job::Task(id), argument)?;
         match ask(&order, &prepared)? {
-            Answer::Started(child, early) => break (child, early),
-            // Nobody has read what is to be done, so nobody has done it.
+            Answer::Started(child, early) => break (prepared, child, early),
+            // Nobody has read what is to be done, so nobody does it.
             Answer::Unread(why) if why.kind() == ErrorKind::Died && tries < TRIES_MAX => {}
             Answer::Unread(why) | Answer::Lost(why) => return Err(cannot_start(&order, &why)),
         }
@@ -81,11 +82,7 @@ fn ask(order: &Order, prepared: &Prepared) -> Result<Answer> {
     server.await_end(None)?;
     let why = server.outcome().map_or_else(|error| error, |_| died(&server.name, server.status()));
     Ok(match theirs.try_receive() {
-        Ok(Some(request)) => {
-            // Whoever is asked next finds it where it was.
-            ours.send(&request.bytes, &[]).map_err(|error| order.failed(error))?;
-            Answer::Unread(why)
-        }
+        Ok(Some(_)) => Answer::Unread(why),
         _ => Answer::Lost(why),
     })
 }
