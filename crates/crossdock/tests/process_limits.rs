@@ -85,9 +85,9 @@ fn a_fork_server_without_descriptors_says_so_and_goes_on_when_it_has_some() {
             child.kill().unwrap();
             child.wait().unwrap();
         }
-        let next = start().spawn(|x: u32| x + 1, 1).unwrap();
+        let next = start().spawn(wait_for_ever, ()).unwrap();
         assert_eq!(parent_of(next.pid()), server, "the same one as before");
-        assert_eq!(next.join().unwrap(), 2);
+        next.kill().unwrap();
     });
 }
 
@@ -107,4 +107,41 @@ fn a_process_without_descriptors_starts_nothing_and_is_told() {
             files.extend(use_up_files());
         }
     });
+}
+
+#[test]
+fn a_result_that_cannot_be_sent_is_an_error_that_says_why() {
+    fn leak(len: usize) -> Vec<u8> {
+        std::mem::forget(use_up_files());
+        vec![7; len]
+    }
+    for method in [StartMethod::Spawn, StartMethod::ForkServer] {
+        // What is short needs no descriptor.
+        assert_eq!(by(method).spawn(leak, 100).unwrap().join().unwrap(), [7; 100]);
+        let error = by(method).spawn(leak, 100_000).unwrap().join().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+        assert!(error.to_string().contains("its result cannot be sent"), "{error}");
+        assert!(error.to_string().contains("os error 24"), "{error}");
+    }
+}
+
+#[test]
+fn a_panic_arrives_though_it_is_long_or_there_is_no_descriptor_left() {
+    fn shout((len, leaks): (usize, bool)) {
+        if leaks {
+            std::mem::forget(use_up_files());
+        }
+        // Two bytes each.
+        std::panic::panic_any("\u{e4}".repeat(len / 2));
+    }
+    for (len, leaks, arrives) in
+        [(20 << 20, false, 64 << 10), (20 << 20, true, 4 << 10), (100, true, 100)]
+    {
+        let options = Process::options().stderr(Output::Discard);
+        let error = options.spawn(shout, (len, leaks)).unwrap().join().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Panicked, "{error}");
+        let panic = error.panic().unwrap();
+        assert_eq!(panic.message().len(), arrives);
+        assert!(panic.location().contains("process_limits.rs"), "{panic:?}");
+    }
 }
