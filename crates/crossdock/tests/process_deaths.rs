@@ -261,6 +261,37 @@ fn a_daemon_outlives_its_handle_and_dies_with_its_parent() {
 }
 
 #[test]
+fn daemons_die_with_a_parent_that_holds_the_signal_back() {
+    fn say_and_wait(_: ()) {
+        println!("tied");
+        wait_for_ever(());
+    }
+    #[allow(unsafe_code, reason = "the standard library blocks no signals")]
+    fn lead(_: ()) {
+        // SAFETY: all zeroes is a valid value of this C type: the empty set.
+        let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
+        // SAFETY: the set is valid and writable.
+        unsafe { libc::sigaddset(&raw mut set, libc::SIGIO) };
+        // SAFETY: the set is valid, and the old mask is not asked for.
+        unsafe { libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) };
+        let start = |method| by(method).daemon(true).spawn(say_and_wait, ()).unwrap();
+        let daemons = METHODS.map(start);
+        daemons.iter().for_each(|daemon| println!("daemon {}", daemon.pid()));
+        wait_for_ever(());
+    }
+    let leader = Process::options().stdout(Output::Capture).spawn(lead, ()).unwrap();
+    let said = || String::from_utf8(leader.captured_stdout().unwrap()).unwrap();
+    let count = |what: &str| said().matches(what).count();
+    await_that("they are there", || count("daemon ") == 3 && count("tied\n") == 3);
+    leader.kill().unwrap();
+    leader.wait().unwrap();
+    for pid in said().lines().filter_map(|line| line.strip_prefix("daemon ")) {
+        let pid = pid.parse().unwrap();
+        await_that("it has ended", || state(pid).is_none_or(|(state, _)| state == 'Z'));
+    }
+}
+
+#[test]
 fn a_daemon_outlives_the_thread_that_started_it() {
     fn count(_: ()) {
         for i in 0.. {
