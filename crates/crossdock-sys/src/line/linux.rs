@@ -16,6 +16,7 @@ use rustix::net::{
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 
 /// Descriptors that a packet can bring along.
@@ -64,17 +65,39 @@ impl Line {
 
     /// The end of a line that this process was given as `fd`, whose number must be `id`.
     ///
+    /// It must be made by this user or root, in whose hands this process is anyway: whoever else starts a program
+    /// with more rights than he has must not tell it what to do.
+    ///
     /// # Errors
     ///
-    /// It is something else.
+    /// It is something else, or from another user (`PermissionDenied`).
     pub fn adopt(fd: OwnedFd, id: u64) -> io::Result<Self> {
         let line = Self(fd);
         let is_packets = rustix::net::sockopt::socket_type(&line.0)? == SocketType::SEQPACKET;
-        if is_packets && line.id()? == id {
-            Ok(line)
-        } else {
-            Err(io::Error::new(io::ErrorKind::InvalidInput, "not the line that was announced"))
+        if !is_packets || line.id()? != id {
+            let text = "not the line that was announced";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
+        let (maker, user) = (line.maker()?, rustix::process::geteuid().as_raw());
+        if maker != user && maker != 0 {
+            let text = format!("the line is from user {maker}, and this process is user {user}'s");
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+        }
+        Ok(line)
+    }
+
+    /// The user who made the line. Not with rustix, which cannot express that of another pid namespace.
+    #[doc(alias = "SO_PEERCRED")]
+    #[allow(unsafe_code, reason = "getsockopt is a C interface")]
+    fn maker(&self) -> io::Result<u32> {
+        let mut maker = libc::ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
+        let mut len = libc::socklen_t::try_from(size_of_val(&maker)).unwrap_or_default();
+        let (fd, place) = (self.0.as_raw_fd(), (&raw mut maker).cast());
+        // SAFETY: `place` has `len` bytes to write to, and `len` may be written.
+        let got = unsafe {
+            libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_PEERCRED, place, &raw mut len)
+        };
+        if got == 0 { Ok(maker.uid) } else { Err(io::Error::last_os_error()) }
     }
 
     /// A number that no other end of a line on this machine has.
@@ -378,6 +401,7 @@ mod tests {
         let (a, b) = Line::pair().unwrap();
         let id = b.id().unwrap();
         assert_ne!(id, a.id().unwrap());
+        assert_eq!(b.maker().unwrap(), rustix::process::geteuid().as_raw());
         assert!(Line::adopt(a.into(), id).is_err());
         assert!(Line::adopt(b.into(), id).is_ok());
         let mut file = File::open("/dev/null").unwrap();
