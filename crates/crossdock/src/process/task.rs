@@ -188,6 +188,7 @@ pub(super) fn short_name(path: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicU64, Ordering};
 
     fn double(x: u32) -> u32 {
         2 * x
@@ -237,11 +238,11 @@ mod tests {
     fn what_only_looks_like_a_task_is_not_called() {
         /// As an entry, but its functions are numbers.
         #[repr(C)]
-        struct Fake([u64; 2], [&'static u64; 2]);
-        static DATA: u64 = 0xc3;
+        struct Fake([u64; 2], [&'static AtomicU64; 2]);
+        static DATA: AtomicU64 = AtomicU64::new(7);
         static FAKE: Fake = Fake(MAGIC, [&DATA, &DATA]);
         let address = (&raw const FAKE).addr();
-        assert_eq!(FAKE.1.map(|data| *data), [0xc3; 2]);
+        assert_eq!(FAKE.1.map(|data| data.load(Ordering::Relaxed)), [7; 2]);
         let offset = (address - image().unwrap().base()) as u64;
         let error = find(TaskId { offset, name_hash: 0 }).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Corrupt);
