@@ -46,7 +46,10 @@ pub(super) enum Origin {
     /// A fork server has made it; the pid of that.
     ForkServer(u32),
     /// It was forked by the process that it works for.
-    Fork,
+    Fork {
+        /// Other threads may have been printing just then.
+        is_forced: bool,
+    },
 }
 
 /// The name of this process, as its starter chose it; `None` in a program that was started by other means.
@@ -91,7 +94,9 @@ fn exit(code: i32, origin: Origin) -> ! {
     }
     // What others have registered to be done at the exit of the process that this is a copy of is not for its
     // copies to do; and it would take a good part of the time of a short process.
-    child::flush();
+    if origin != (Origin::Fork { is_forced: true }) {
+        child::flush();
+    }
     crate::member::leave_at_exit();
     child::exit_now(code)
 }
@@ -117,12 +122,13 @@ fn attend(line: &Line, origin: Origin) -> Result<Done> {
     if request.is_daemon {
         let parent = match origin {
             Origin::ForkServer(server) => Some(server),
-            Origin::Program | Origin::Fork => request.parent,
+            Origin::Program | Origin::Fork { .. } => request.parent,
         };
         let no_leash = |error| Error::os("cannot watch the parent of a daemon", error);
         // A fork server hears of the end of its line anyway, and of much else over it. The line of its child
         // ends with the handle, which is not the end of the parent; the server dies with that.
-        let lasts = matches!((request.job, origin), (Job::Task(_), Origin::Program | Origin::Fork));
+        let lasts =
+            matches!((request.job, origin), (Job::Task(_), Origin::Program | Origin::Fork { .. }));
         leash::tie(lasts.then_some(line), parent).map_err(no_leash)?;
     }
     match request.job {

@@ -17,13 +17,16 @@ pub(super) fn start(order: Order, id: TaskId, argument: &[u8]) -> Result<Arc<Lin
     }
     crossdock_sys::fork::watch();
     let prepared = order.prepare(Job::Task(id), argument)?;
-    // What is in the buffer now would be printed by both.
-    child::flush();
-    // SAFETY: this process has one thread, or the caller of `force_fork` answers for what the task does;
+    let is_forced = order.is_forced;
+    if !is_forced {
+        // What is in the buffer now would be printed by both.
+        child::flush();
+    }
+    // SAFETY: this process has one thread, or the caller of `force_fork` answers for what the others hold;
     // and the child ends without returning from `live`.
     let forked = unsafe { child::fork() };
     match forked.map_err(|error| order.failed(error))? {
-        Forked::Child => live(prepared),
+        Forked::Child => live(prepared, Origin::Fork { is_forced }),
         Forked::Parent(pid) => {
             let Prepared { ours, stdout, stderr, .. } = prepared;
             let child = Child::of(pid).inspect_err(|_| child::discard(pid));
@@ -50,7 +53,7 @@ fn check_threads(order: &Order) -> Result<()> {
 }
 
 /// The child.
-fn live(prepared: Prepared) -> ! {
+fn live(prepared: Prepared, origin: Origin) -> ! {
     let Prepared { ours, theirs, stdout, stderr } = prepared;
     drop(ours);
     leash::cut();
@@ -60,10 +63,10 @@ fn live(prepared: Prepared) -> ! {
         stderr.map_or(Ok(()), stdio::set_stderr)
     };
     match redirect() {
-        Ok(()) => serve::serve(theirs, Origin::Fork),
+        Ok(()) => serve::serve(theirs, origin),
         Err(error) => {
             let error = Error::os("cannot capture the output of a process", error);
-            serve::fail(&theirs, &error, Origin::Fork)
+            serve::fail(&theirs, &error, origin)
         }
     }
 }
