@@ -8,8 +8,12 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 crossdock::process::init_before_main!();
+
+/// Never reached by a correct program.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn add_one(x: u32) -> u32 {
     x + 1
@@ -148,6 +152,32 @@ fn a_process_with_threads_is_not_forked_unless_it_is_forced() {
 }
 
 #[test]
+fn a_process_is_forked_right_after_its_threads_and_not_while_it_waits_for_a_dropped_one() {
+    let handle = Process::spawn(
+        |()| {
+            let fork = |x| Process::options().start(StartMethod::Fork).spawn(add_one, x);
+            for x in 0..100 {
+                std::thread::spawn(|| ()).join().unwrap();
+                assert_eq!(fork(x).unwrap().join().unwrap(), x + 1);
+            }
+            let sleeper = Process::spawn(|()| std::thread::park_timeout(PATIENCE), ()).unwrap();
+            let pid = sleeper.pid();
+            drop(sleeper);
+            let error = fork(1).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Busy);
+            assert!(error.to_string().contains("handles were dropped"), "{error}");
+            assert!(Command::new("kill").arg(pid.to_string()).status().unwrap().success());
+            let end = Instant::now() + PATIENCE;
+            while fork(1).is_err() {
+                assert!(Instant::now() < end, "the thread stays");
+            }
+        },
+        (),
+    );
+    handle.unwrap().join_timeout(PATIENCE).unwrap();
+}
+
+#[test]
 fn a_forked_process_has_the_memory_of_its_parent_and_prints_nothing_twice() {
     static CELL: AtomicU32 = AtomicU32::new(1);
     let options = Process::options().stdout(Output::Capture);
@@ -182,10 +212,19 @@ fn ctrl_c_ends_the_processes_and_not_their_fork_server() {
         |()| {
             let start = || {
                 let options = Process::options().start(StartMethod::ForkServer);
-                options.spawn(|()| std::thread::park(), ()).unwrap()
+                options.spawn(|()| std::thread::park_timeout(PATIENCE), ()).unwrap()
             };
             let first = start();
             let server = parent_of(first.pid());
+            // The one that waits for work gets the signal as well, or was not there yet.
+            let others = || -> Vec<String> {
+                let list = format!("/proc/{server}/task/{server}/children");
+                let list = std::fs::read_to_string(list).unwrap();
+                let others = list.split_whitespace().filter(|&pid| pid != first.pid().to_string());
+                others.map(str::to_owned).collect()
+            };
+            await_that("the next one is there", || !others().is_empty());
+            let spares = others();
             // All but this process, which handles it.
             #[allow(unsafe_code, reason = "the standard library sends no signals")]
             // SAFETY: neither call has anything to do with memory.
@@ -195,6 +234,7 @@ fn ctrl_c_ends_the_processes_and_not_their_fork_server() {
             let group = format!("-{}", std::process::id());
             assert!(Command::new("kill").args(["-INT", "--", &group]).status().unwrap().success());
             assert_eq!(first.wait().unwrap().unwrap().signal(), Some(2));
+            await_that("it has gone", || others().iter().all(|pid| !spares.contains(pid)));
             let next = start();
             assert_eq!(parent_of(next.pid()), server, "the same one as before");
             next.kill().unwrap();
@@ -202,6 +242,15 @@ fn ctrl_c_ends_the_processes_and_not_their_fork_server() {
         (),
     );
     handle.unwrap().join().unwrap();
+}
+
+fn await_that(what: &str, is_so: impl Fn() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < end, "{what}: never");
+        // Only bounds how often it is looked at.
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 fn parent_of(pid: u32) -> String {

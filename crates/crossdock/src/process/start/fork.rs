@@ -8,8 +8,14 @@ use super::super::wire::{Job, TaskId};
 use super::{Order, Prepared};
 use crate::error::{Error, ErrorKind, Result};
 use crossdock_sys::child::{self, Child, Forked};
+use crossdock_sys::clock::Deadline;
 use crossdock_sys::{leash, stdio};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a thread may take that was joined and has not quite ended: the system still counts it.
+const ENDING: Duration = Duration::from_millis(100);
+const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 pub(super) fn start(order: Order, id: TaskId, argument: &[u8]) -> Result<Arc<Link>> {
     if !order.is_forced {
@@ -40,13 +46,28 @@ pub(super) fn start(order: Order, id: TaskId, argument: &[u8]) -> Result<Arc<Lin
 }
 
 fn check_threads(order: &Order) -> Result<()> {
-    let threads = child::thread_count().map_err(|error| order.failed(error))?;
-    if threads == 1 {
-        return Ok(());
-    }
+    let end = Deadline::after(ENDING);
+    let threads = loop {
+        let threads = child::thread_count().map_err(|error| order.failed(error))?;
+        if threads == 1 {
+            return Ok(());
+        }
+        if end.is_past() {
+            break threads;
+        }
+        // Only bounds how often it is looked at.
+        std::thread::sleep(LOOK_EVERY);
+    };
+    let whose = match reaper::thread() {
+        Some(_) => {
+            ", one of which is crossdock's and waits for the processes whose handles were dropped (keep those \
+             until they are joined),"
+        }
+        None => ",",
+    };
     let text = format!(
-        "process \"{}\" cannot be forked: this process has {threads} threads, and what the others hold would be \
-         held for ever in the child (use StartMethod::Spawn or ForkServer)",
+        "process \"{}\" cannot be forked: this process has {threads} threads{whose} and what the others hold would \
+         be held for ever in the child (use StartMethod::Spawn or ForkServer)",
         order.name
     );
     Err(Error::new(ErrorKind::Busy, text).named(&order.name))
