@@ -5,8 +5,8 @@
 #![allow(clippy::print_stdout, reason = "that is how a process is heard here")]
 #![allow(clippy::unwrap_used, reason = "a test that fails to set up has failed")]
 
-use crossdock::ErrorKind;
 use crossdock::process::{JoinHandle, Output, Process, ProcessOptions, StartMethod};
+use crossdock::{Error, ErrorKind};
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 use std::sync::Mutex;
@@ -338,6 +338,30 @@ fn a_fork_server_that_is_killed_is_replaced_and_its_children_go_on() {
         next.kill().unwrap();
         let error = next.join().unwrap_err();
         assert_eq!(error.exit_status().unwrap().signal(), Some(9));
+    });
+}
+
+#[test]
+fn a_join_ends_though_server_and_child_were_killed_and_a_grandchild_has_the_line() {
+    fn beget(_: ()) {
+        let grandchild = by(StartMethod::Fork).spawn(wait_for_ever, ()).unwrap();
+        println!("{}", grandchild.pid());
+        wait_for_ever(());
+    }
+    play(|()| {
+        let child = by(StartMethod::ForkServer).stdout(Output::Capture).spawn(beget, ()).unwrap();
+        let said = || String::from_utf8(child.captured_stdout().unwrap()).unwrap();
+        await_that("it has a child", || said().ends_with('\n'));
+        let grandchild = said().trim_end().parse().unwrap();
+        let (_, server) = state(child.pid()).unwrap();
+        kill(server);
+        await_that("the server has ended", || state(server).unwrap().0 == 'Z');
+        assert!(child.is_alive());
+        child.kill().unwrap();
+        let error = Error::from(child.join_timeout(PATIENCE).unwrap_err());
+        assert_eq!((error.kind(), error.exit_status()), (ErrorKind::Died, None));
+        assert!(state(grandchild).is_some());
+        kill(grandchild);
     });
 }
 

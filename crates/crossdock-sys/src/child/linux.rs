@@ -5,8 +5,8 @@
 
 use super::Signal;
 use crate::clock::Deadline;
-use crate::line::await_event;
-use rustix::event::PollFlags;
+use crate::line::await_any;
+use rustix::event::{PollFd, PollFlags};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{
@@ -82,7 +82,7 @@ impl Child {
     ///
     /// That of `poll(2)`.
     pub fn await_end(&self, deadline: Option<Deadline>) -> io::Result<bool> {
-        await_event(self.pidfd.as_fd(), PollFlags::IN, deadline)
+        await_any(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], deadline)
     }
 
     /// How it has ended. After this it is no zombie.

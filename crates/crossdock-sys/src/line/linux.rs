@@ -235,7 +235,18 @@ impl Line {
     ///
     /// That of `poll(2)`.
     pub fn await_end(&self, deadline: Option<Deadline>) -> io::Result<bool> {
-        await_event(self.0.as_fd(), PollFlags::empty(), deadline)
+        await_any(&mut [PollFd::new(&self.0, PollFlags::empty())], deadline)
+    }
+
+    /// Waits until the other end has gone or been [shut](Self::shut), or a process has ended; false when the
+    /// deadline has passed before.
+    ///
+    /// # Errors
+    ///
+    /// That of `poll(2)`.
+    pub fn await_end_or(&self, child: &Child, deadline: Option<Deadline>) -> io::Result<bool> {
+        let line = PollFd::new(&self.0, PollFlags::empty());
+        await_any(&mut [line, PollFd::from_borrowed_fd(child.as_fd(), PollFlags::IN)], deadline)
     }
 
     /// Waits until something has come, or the other end has gone, or a process has ended; whether it is the
@@ -303,12 +314,8 @@ fn read(file: &File) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Waits for one of `events`, or the end of what `fd` leads to; false when the deadline has passed before.
-pub(crate) fn await_event(
-    fd: BorrowedFd<'_>,
-    events: PollFlags,
-    deadline: Option<Deadline>,
-) -> io::Result<bool> {
+/// Waits for an event of one of `fds`, or the end of what it leads to; false when the deadline has passed before.
+pub(crate) fn await_any(fds: &mut [PollFd<'_>], deadline: Option<Deadline>) -> io::Result<bool> {
     loop {
         let left = deadline.map(|deadline| {
             let nanos = deadline.as_nanos().saturating_sub(crate::clock::now_ns());
@@ -316,7 +323,7 @@ pub(crate) fn await_event(
             let tv_sec = i64::try_from(nanos / 1_000_000_000).unwrap_or(i64::MAX);
             Timespec { tv_sec, tv_nsec: (nanos % 1_000_000_000) as _ }
         });
-        match poll(&mut [PollFd::from_borrowed_fd(fd, events)], left.as_ref()) {
+        match poll(fds, left.as_ref()) {
             Ok(0) if deadline.is_some_and(Deadline::is_past) => return Ok(false),
             Ok(0) | Err(Errno::INTR) => {}
             ready => return ready.map(|_| true).map_err(Into::into),

@@ -38,7 +38,7 @@ pub(super) fn start(order: Order, id: TaskId, argument: &[u8]) -> Result<Arc<Lin
             let child = Child::of(pid).inspect_err(|_| child::discard(pid));
             let child = child.map_err(|error| order.failed(error))?;
             let output = order.captured(stdout, stderr);
-            let link = Arc::new(Link::new(order.name, ours, child, true, output));
+            let link = Arc::new(Link::new(order.name, ours, child, None, output));
             reaper::register(&link);
             Ok(link)
         }

@@ -24,12 +24,12 @@ const TRIES_MAX: usize = 3;
 
 pub(super) fn start(order: Order, id: TaskId, argument: &[u8]) -> Result<Arc<Link>> {
     let mut tries = 0;
-    let (prepared, child, early) = loop {
+    let (prepared, server, child, early) = loop {
         tries += 1;
         // A new line each time: a child of the last server may still get the old one, and finds it closed.
         let prepared = order.prepare(Job::Task(id), argument)?;
         match ask(&order, &prepared)? {
-            Answer::Started(child, early) => break (prepared, child, early),
+            Answer::Started(server, child, early) => break (prepared, server, child, early),
             // Nobody has read what is to be done, so nobody does it.
             Answer::Unread(why) if why.kind() == ErrorKind::Died && tries < TRIES_MAX => {}
             Answer::Unread(why) | Answer::Lost(why) => return Err(cannot_start(&order, &why)),
@@ -39,7 +39,7 @@ pub(super) fn start(order: Order, id: TaskId, argument: &[u8]) -> Result<Arc<Lin
     // From now on, the end of the line is that of the child.
     drop(theirs);
     let output = order.captured(stdout, stderr);
-    let link = Link::new(order.name, ours, child, false, output);
+    let link = Link::new(order.name, ours, child, Some(server), output);
     for report in early {
         link.note(report)?;
     }
@@ -48,8 +48,8 @@ pub(super) fn start(order: Order, id: TaskId, argument: &[u8]) -> Result<Arc<Lin
 
 /// What comes of asking a server for a child.
 enum Answer {
-    /// It is there. What it has reported before the server did comes with it.
-    Started(Child, Vec<Vec<u8>>),
+    /// The server has made it. What it has reported before the server did comes with it.
+    Started(Arc<Link>, Child, Vec<Vec<u8>>),
     /// The server has ended before anybody read the request.
     Unread(Error),
     /// The server has ended, and a child that nobody knows has read the request.
@@ -75,7 +75,7 @@ fn ask(order: &Order, prepared: &Prepared) -> Result<Answer> {
         Err(error) => return Err(order.failed(error)),
         Ok(()) => {
             if let Some((child, early)) = await_start(order, ours, &server, room)? {
-                return Ok(Answer::Started(child, early));
+                return Ok(Answer::Started(server, child, early));
             }
         }
     }
