@@ -78,7 +78,7 @@ fn threads() -> usize {
 
 /// Plays a scene in a process of its own.
 fn play(scene: impl Fn(()) + Copy + Send + 'static) {
-    Process::spawn(scene, ()).unwrap().join().unwrap();
+    Process::spawn(scene, ()).unwrap().join_timeout(2 * PATIENCE).unwrap();
 }
 
 #[test]
