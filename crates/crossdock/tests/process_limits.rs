@@ -126,6 +126,20 @@ fn a_result_that_cannot_be_sent_is_an_error_that_says_why() {
 }
 
 #[test]
+fn a_result_that_cannot_be_received_is_an_error_that_says_why() {
+    play(|()| {
+        for method in [StartMethod::Spawn, StartMethod::ForkServer] {
+            let handle = by(method).spawn(|len: usize| vec![7_u8; len], 100_000).unwrap();
+            let files = use_up_files();
+            let error = handle.join().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::LimitExceeded, "{error}");
+            assert!(error.to_string().contains("cannot read the result"), "{error}");
+            drop(files);
+        }
+    });
+}
+
+#[test]
 fn a_panic_arrives_though_it_is_long_or_there_is_no_descriptor_left() {
     fn shout((len, leaks): (usize, bool)) {
         if leaks {

@@ -1,9 +1,11 @@
 //! The ways to start a process: which program it may be, and when this one may be copied.
 
+#![allow(clippy::print_stdout, reason = "that is how a process is heard here")]
 #![allow(clippy::unwrap_used, reason = "a test that fails to set up has failed")]
 
 use crossdock::ErrorKind;
 use crossdock::process::{Output, Process, StartMethod};
+use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::Command;
@@ -99,6 +101,59 @@ fn a_command_may_lead_to_the_program_and_set_its_environment() {
     command.arg(std::env::current_exe().unwrap()).current_dir("/");
     let handle = Process::options().command(command).spawn(look, ()).unwrap();
     assert_eq!(handle.join().unwrap(), (Some("hello".to_owned()), PathBuf::from("/")));
+}
+
+/// A command that starts a program as the first of a new pid namespace; `None`, and a line that says why, where
+/// this user may not do that.
+#[allow(
+    clippy::explicit_write,
+    reason = "the runner keeps what a test that passes prints by `eprintln`"
+)]
+fn new_pid_namespace() -> Option<&'static [&'static str]> {
+    const WAYS: [&[&str]; 2] =
+        [&["--pid", "--fork"], &["--user", "--map-root-user", "--pid", "--fork"]];
+    let works = |way: &&&[&str]| {
+        let output = Command::new("unshare").args(**way).arg("true").output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    let way = WAYS.iter().find(works).copied();
+    if way.is_none() {
+        writeln!(std::io::stderr(), "skipped: no new pid namespace here").unwrap();
+    }
+    way
+}
+
+#[test]
+fn a_daemon_in_another_pid_namespace_dies_with_its_parent() {
+    fn lead(way: Vec<String>) {
+        let mut command = Command::new("unshare");
+        command.args(way).arg(std::env::current_exe().unwrap());
+        let options = Process::options().daemon(true).command(command);
+        let daemon = options.spawn(
+            |()| {
+                println!("{} ready", std::process::id());
+                std::thread::park_timeout(PATIENCE);
+            },
+            (),
+        );
+        let daemon = daemon.unwrap();
+        println!("{} unshare", daemon.pid());
+        daemon.join().unwrap();
+    }
+    let Some(way) = new_pid_namespace() else { return };
+    let way: Vec<_> = way.iter().map(|&word| word.to_owned()).collect();
+    let leader = Process::options().stdout(Output::Capture).spawn(lead, way).unwrap();
+    let said = || String::from_utf8(leader.captured_stdout().unwrap()).unwrap();
+    // The first process there has no parent, and is not killed by itself.
+    await_that("it is there", || said().contains("1 ready\n") && said().contains(" unshare\n"));
+    let said = said();
+    // This one waits for it.
+    let unshare = said.lines().find_map(|line| line.strip_suffix(" unshare")).unwrap();
+    leader.kill().unwrap();
+    leader.wait().unwrap();
+    let stat = format!("/proc/{unshare}/stat");
+    let has_gone = || std::fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "));
+    await_that("both have gone", has_gone);
 }
 
 #[test]
