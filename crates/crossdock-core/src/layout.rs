@@ -8,10 +8,12 @@
 //! | arena | 256 | [`ArenaControl`] (64 bytes) |
 //! | arena | 512 | up to 65,536 times [`Entry`] (128 bytes) |
 //! | channel | its `data_offset` | [`ChannelControl`] (768 bytes); before it, from 256 on, the text about its messages |
-//! | channel | behind that | of a broadcast: [`Readers`](crate::ring::broadcast::Readers) (3,968 bytes) |
-//! | channel | behind that | capacity times [`Slot`](crate::ring::Slot) (384 bytes) |
-//! | channel | behind that | capacity times the words of a message that do not lie in its slot |
+//! | channel | behind that | of a broadcast or latest value: [`Readers`](crate::ring::broadcast::Readers) (3,968 bytes) |
+//! | channel | behind that | [`messages_of`](crate::ring::messages_of) the capacity times [`Written`](crate::ring::Written) (128 bytes) |
+//! | channel | behind that | capacity times the words of a message that do not lie there |
 //! | channel | behind that | the rows of [`Deliveries`](crate::deliveries::Deliveries), if receivers acknowledge |
+//! | channel | behind that | capacity times [`Claimed`](crate::ring::Claimed) (64 bytes) |
+//! | channel | behind that | capacity times [`Taken`](crate::ring::Taken) (16 bytes) |
 #![allow(unsafe_code, reason = "the Shared contract of each record is stated here")]
 
 use crate::Corrupt;

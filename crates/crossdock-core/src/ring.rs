@@ -2,9 +2,9 @@
 //!
 //! The scheme descends from Vyukov's bounded queue (a sequence number per slot), changed in two ways. A
 //! claim is made in the slot itself and names its maker, so a dead claimant can be found and its slot
-//! passed over. And what senders write, what receivers poll and what receivers write are three words in
-//! three pairs of cache lines: a receiver that spins on an empty queue disturbs no sender, and a hop
-//! costs the one transfer of a cache line that it must.
+//! passed over. And what senders claim, what receivers poll and what receivers take are three words in
+//! three arrays: a receiver that spins on an empty queue disturbs no sender that is further on, and a hop costs the
+//! one transfer of a cache line that it must.
 //!
 //! # States
 //!
@@ -270,7 +270,9 @@ impl<'a> Ring<'a> {
         let lap = position & LAP_MASK;
         let head = self.head.position.load(Acquire);
         let take = slot.take.word.load(Acquire);
-        let is_moving = self.tail.position.load(Acquire) != position;
+        // A position beyond the tail is one whose predecessors' senders have not moved it on yet.
+        let tail = self.slots.number(self.tail.position.load(Acquire));
+        let is_moving = tail.wrapping_sub(self.slots.number(position)).cast_signed() > 0;
         if is_moving || slot.claim.word.load(Acquire) != lap | FREE {
             return Room::Moving;
         }
@@ -466,7 +468,9 @@ impl<'a> Ring<'a> {
     pub fn totals(&self) -> (u64, u64) {
         let head = self.head.position.load(Acquire);
         let tail = self.tail.position.load(Acquire);
-        (self.slots.number(tail), self.slots.number(head))
+        let (sent, received) = (self.slots.number(tail), self.slots.number(head));
+        // The tail may be late.
+        (sent.max(received), received)
     }
 
     /// Calls `look` with every message in the queue, at about this moment. What is received meanwhile may be
@@ -474,11 +478,15 @@ impl<'a> Ring<'a> {
     pub fn for_each(&self, mut look: impl FnMut(&[u64])) {
         let tail = self.tail.position.load(Acquire);
         let mut position = self.head.position.load(Acquire);
-        for _ in 0..self.distance(position, tail) {
+        let known = self.distance(position, tail);
+        for count in 0..self.capacity() {
             let Some(slot) = self.slot(position) else { return };
             let word = slot.message.word.load(Acquire);
             if word & !LEN_MASK == (position & LAP_MASK) | READY {
                 look(&self.slots.words(position, len_of(word)));
+            } else if count >= known {
+                // The tail may have been late, but here nothing has been sent.
+                return;
             }
             position = self.slots.after(position);
         }
@@ -492,15 +500,16 @@ impl<'a> Ring<'a> {
     #[inline]
     #[must_use]
     pub fn finish(&self, message: &Message) -> bool {
-        self.finish_at(message.position)
+        self.open(message.position);
+        (self.head.position.load(Relaxed) ^ message.position) & INDEX_MASK == 0
     }
 
+    /// The slot's next message can be taken.
     #[inline]
-    fn finish_at(&self, position: u64) -> bool {
+    fn open(&self, position: u64) {
         if let Some(slot) = self.slot(position) {
             slot.take.word.store(next_lap(position & LAP_MASK) | OPEN, Release);
         }
-        (self.head.position.load(Relaxed) ^ position) & INDEX_MASK == 0
     }
 
     /// Everybody who has claimed a slot or taken a message and is not done.

@@ -193,10 +193,10 @@ pub struct ChannelTable<'a> {
 /// Where the parts of a channel lie, from its data on.
 struct Places {
     messages: usize,
-    claims: usize,
-    takes: usize,
     more: usize,
     rows: usize,
+    claims: usize,
+    takes: usize,
     end: usize,
 }
 
@@ -209,13 +209,13 @@ impl Places {
             place.saturating_add(count.saturating_mul(size))
         };
         let behind = |place, size| after(place, capacity, size);
-        let claims = after(messages, messages_of(capacity), size_of::<Written>());
-        let takes = behind(claims, size_of::<Claimed>());
-        let more = behind(takes, size_of::<Taken>());
+        let more = after(messages, messages_of(capacity), size_of::<Written>());
         let rows = behind(more, settings.more_words() * 8);
         let row_bytes = row_words(settings.message_words()) * 8;
-        let end = rows.saturating_add(row_bytes * settings.unacknowledged_max as usize);
-        Self { messages, claims, takes, more, rows, end }
+        let claims = rows.saturating_add(row_bytes * settings.unacknowledged_max as usize);
+        let takes = behind(claims, size_of::<Claimed>());
+        let end = behind(takes, size_of::<Taken>());
+        Self { messages, more, rows, claims, takes, end }
     }
 }
 
@@ -247,7 +247,7 @@ impl<'a> ChannelTable<'a> {
         let (head, tail) = (&control.head, &control.tail);
         let carrier = match settings.mode {
             Mode::Queue => {
-                let words = memory.slice(at(places.rows), (places.end - places.rows) / 8)?;
+                let words = memory.slice(at(places.rows), (places.claims - places.rows) / 8)?;
                 let deliveries_max = settings.deliveries_max;
                 let rows = Deliveries::new(words, settings.message_words(), deliveries_max);
                 let ring = Ring::with_more(head, tail, slots, more);

@@ -7,7 +7,8 @@ use super::slot::{FREE, LAP_MASK, LEN_MASK, OPEN, READY};
 use super::{Claim, Message, Refused, Ring};
 use crate::Corrupt;
 use crate::party::Party;
-use std::sync::atomic::Ordering::Acquire;
+use crate::primitive::fence;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 
 /// The first position of a row, the last one, and how many there are.
 #[derive(Clone, Copy, Debug)]
@@ -160,16 +161,31 @@ impl<'r, 'a> RecvBatch<'r, 'a> {
     /// Moves the head behind what was taken, and is done with it: see [`Ring::finish`].
     #[inline]
     #[must_use]
-    pub fn end(self) -> bool {
-        let Some(taken) = self.taken else { return false };
-        let ring = self.ring;
-        ring.slots.advance_to(ring.head, taken.first, ring.slots.after(taken.last));
+    pub fn end(mut self) -> bool {
+        self.settle()
+    }
+
+    #[inline]
+    fn settle(&mut self) -> bool {
+        let Some(taken) = self.taken.take() else { return false };
+        let (slots, head) = (self.ring.slots, self.ring.head);
+        slots.advance_to(head, taken.first, slots.after(taken.last));
         let mut position = taken.first;
-        let mut is_awaited = false;
         for _ in 0..taken.count {
-            is_awaited |= ring.finish_at(position);
-            position = ring.slots.after(position);
+            self.ring.open(position);
+            position = slots.after(position);
         }
-        is_awaited
+        // The head is looked at after the last slot is open for all to see.
+        fence(SeqCst);
+        let ahead =
+            slots.number(head.position.load(Relaxed)).wrapping_sub(slots.number(taken.first));
+        ahead >= slots.count() as u64
+    }
+}
+
+impl Drop for RecvBatch<'_, '_> {
+    /// After a panic: nobody is to wait for what was taken. Who sleeps looks again after its slice.
+    fn drop(&mut self) {
+        let _ = self.settle();
     }
 }

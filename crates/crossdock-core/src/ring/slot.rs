@@ -94,7 +94,8 @@ const fn block_mask(count: usize) -> usize {
 /// A processor that goes through memory in order, or in even steps, fetches the lines that come next. A receiver
 /// that is close behind a sender would take from it, time and again, the memory that it is about to write, and a record
 /// of 64 bytes would take three times as long. So what senders claim lies apart from what receivers read, and
-/// messages that follow each other lie 89 places apart, in blocks of 256: in other pages of memory.
+/// messages that follow each other lie 89 places apart in blocks of 256, or of as many as there are: from 128 on in
+/// other pages of memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrays<'a> {
     claims: &'a [Claimed],

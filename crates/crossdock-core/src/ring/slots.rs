@@ -97,15 +97,17 @@ impl<'a> Slots<'a> {
     #[inline]
     pub(super) fn advance_to(&self, cursor: &Cursor, from: u64, to: u64) {
         let mut position = from;
-        while let Err(now) = cursor.position.compare_exchange(position, to, SeqCst, Relaxed) {
-            // Others have moved it on: not as far, or further.
+        // Each exchange that fails has found the cursor further on.
+        for _ in 0..=self.count() {
+            let exchanged = cursor.position.compare_exchange(position, to, SeqCst, Relaxed);
+            let Err(now) = exchanged else { return };
             let left = self.number(to).wrapping_sub(self.number(now));
             if left == 0 || left > self.count() as u64 {
-                fence(SeqCst);
-                return;
+                break;
             }
             position = now;
         }
+        fence(SeqCst);
     }
 
     /// Positions from `head` to `tail`, never more than there are slots.

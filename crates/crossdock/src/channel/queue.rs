@@ -95,10 +95,9 @@ impl Core {
         let mut sent = 0;
         while sent < BATCH_MAX
             && !self.members(End::Receiver).have_left()
-            && let Some(message) = messages.as_slice().first()
+            && let Some(message) = messages.as_slice().get(sent)
             && self.send_in_batch(&mut batch, message)
         {
-            drop(messages.next());
             sent += 1;
         }
         batch.end();
@@ -107,6 +106,8 @@ impl Core {
             1 => self.map.table.control.not_empty.notify(),
             _ => self.map.table.control.not_empty.notify_all(),
         }
+        // Letting go of a handle may take a while.
+        messages.by_ref().take(sent).for_each(drop);
     }
 
     #[inline]

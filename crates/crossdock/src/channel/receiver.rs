@@ -209,9 +209,13 @@ impl<M: Message> Receiver<M> {
         let mut inbox = Inbox::default();
         while messages.len() < max {
             let wanted = max - messages.len();
-            let each = |inbox: &mut Inbox| M::unpack(inbox).map(|message| messages.push(message));
+            let each = |inbox: &mut Inbox| {
+                let message = M::unpack(inbox).map_err(|error| self.core.within(error))?;
+                messages.push(message);
+                Ok(())
+            };
             if let Err(error) = self.core.receive_more(wanted, &mut inbox, each) {
-                return Err((messages, RecvError::Failed(self.core.within(error))));
+                return Err((messages, RecvError::Failed(error)));
             }
             if messages.len() == max {
                 break;
