@@ -163,7 +163,9 @@ impl<R: DeserializeOwned> JoinHandle<R> {
     ///
     /// * [`ErrorKind::Panicked`]: [`Error::panic`] says where and why.
     /// * [`ErrorKind::Died`]: it was killed, or exited before its task returned; [`Error::exit_status`].
-    /// * [`ErrorKind::LimitExceeded`]: the result is longer than [`INLINE_BYTES_MAX`](super::INLINE_BYTES_MAX).
+    /// * [`ErrorKind::LimitExceeded`]: the result is longer than [`INLINE_BYTES_MAX`](super::INLINE_BYTES_MAX), or
+    ///   this process has no descriptor left to receive it; then it is lost.
+    /// * [`ErrorKind::Unsupported`]: the process had no descriptor or memory left to send the result.
     /// * [`ErrorKind::WrongVersion`]: the [command](super::ProcessOptions::command) is another build.
     /// * [`ErrorKind::Corrupt`]: a type does not read what it writes.
     /// * [`ErrorKind::Forked`]: another process holds the original of this handle.

@@ -91,7 +91,7 @@ impl Process {
     /// # Errors
     ///
     /// * [`ErrorKind::NotInitialized`]: `main` does not begin with [`process::init`](super::init()).
-    /// * [`ErrorKind::LimitExceeded`]: the argument is too long, or no descriptor is left.
+    /// * [`ErrorKind::LimitExceeded`]: the argument is too long, or no descriptor is left, here or in the fork server.
     /// * [`ErrorKind::InvalidArgument`]: the type of the argument does not serialise.
     /// * The system allows no more processes.
     ///
