@@ -5,8 +5,8 @@
 #![allow(clippy::print_stdout, reason = "that is how a process is heard here")]
 #![allow(clippy::unwrap_used, reason = "a test that fails to set up has failed")]
 
-use crossdock::ErrorKind;
 use crossdock::process::{JoinHandle, Output, Process, ProcessOptions, StartMethod};
+use crossdock::{Error, ErrorKind};
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 use std::sync::Mutex;
@@ -22,10 +22,11 @@ fn by(method: StartMethod) -> ProcessOptions {
     Process::options().start(method)
 }
 
-/// Ends only when it is killed.
+/// Ends only when it is killed, unless it is forgotten by a test that has failed.
 fn wait_for_ever(_: ()) {
-    loop {
-        std::thread::park();
+    let end = Instant::now() + 2 * PATIENCE;
+    while Instant::now() < end {
+        std::thread::park_timeout(PATIENCE);
     }
 }
 
@@ -77,7 +78,7 @@ fn threads() -> usize {
 
 /// Plays a scene in a process of its own.
 fn play(scene: impl Fn(()) + Copy + Send + 'static) {
-    Process::spawn(scene, ()).unwrap().join().unwrap();
+    Process::spawn(scene, ()).unwrap().join_timeout(2 * PATIENCE).unwrap();
 }
 
 #[test]
@@ -222,6 +223,75 @@ fn daemons_die_with_a_parent_that_is_told_to_end() {
 }
 
 #[test]
+fn a_daemon_outlives_its_handle_and_dies_with_its_parent() {
+    fn tick(index: usize) {
+        let end = Instant::now() + PATIENCE;
+        while Instant::now() < end {
+            println!("tick {index}");
+            // Only bounds how much it says.
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+    fn lead(_: ()) {
+        // Forking comes first: a dropped handle needs a thread.
+        for (index, method) in METHODS.into_iter().enumerate().rev() {
+            let daemon = by(method).daemon(true).spawn(tick, index).unwrap();
+            println!("daemon {}", daemon.pid());
+            drop(daemon);
+        }
+        println!("dropped");
+        wait_for_ever(());
+    }
+    let leader = Process::options().stdout(Output::Capture).spawn(lead, ()).unwrap();
+    let said = || String::from_utf8(leader.captured_stdout().unwrap()).unwrap();
+    let ticks = |said: &str, index: usize| said.matches(&format!("tick {index}\n")).count();
+    await_that("the handles are dropped", || said().contains("dropped\n"));
+    let before = said();
+    let pids = before.lines().filter_map(|line| line.strip_prefix("daemon "));
+    let pids: Vec<u32> = pids.map(|pid| pid.parse().unwrap()).collect();
+    assert_eq!(pids.len(), METHODS.len());
+    for index in 0..METHODS.len() {
+        await_that("it goes on", || ticks(&said(), index) > ticks(&before, index) + 20);
+    }
+    leader.kill().unwrap();
+    leader.wait().unwrap();
+    for pid in pids {
+        await_that("it has ended", || state(pid).is_none_or(|(state, _)| state == 'Z'));
+    }
+}
+
+#[test]
+fn daemons_die_with_a_parent_that_holds_the_signal_back() {
+    fn say_and_wait(_: ()) {
+        println!("tied");
+        wait_for_ever(());
+    }
+    #[allow(unsafe_code, reason = "the standard library blocks no signals")]
+    fn lead(_: ()) {
+        // SAFETY: all zeroes is a valid value of this C type: the empty set.
+        let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
+        // SAFETY: the set is valid and writable.
+        unsafe { libc::sigaddset(&raw mut set, libc::SIGIO) };
+        // SAFETY: the set is valid, and the old mask is not asked for.
+        unsafe { libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) };
+        let start = |method| by(method).daemon(true).spawn(say_and_wait, ()).unwrap();
+        let daemons = METHODS.map(start);
+        daemons.iter().for_each(|daemon| println!("daemon {}", daemon.pid()));
+        wait_for_ever(());
+    }
+    let leader = Process::options().stdout(Output::Capture).spawn(lead, ()).unwrap();
+    let said = || String::from_utf8(leader.captured_stdout().unwrap()).unwrap();
+    let count = |what: &str| said().matches(what).count();
+    await_that("they are there", || count("daemon ") == 3 && count("tied\n") == 3);
+    leader.kill().unwrap();
+    leader.wait().unwrap();
+    for pid in said().lines().filter_map(|line| line.strip_prefix("daemon ")) {
+        let pid = pid.parse().unwrap();
+        await_that("it has ended", || state(pid).is_none_or(|(state, _)| state == 'Z'));
+    }
+}
+
+#[test]
 fn a_daemon_outlives_the_thread_that_started_it() {
     fn count(_: ()) {
         for i in 0.. {
@@ -268,6 +338,30 @@ fn a_fork_server_that_is_killed_is_replaced_and_its_children_go_on() {
         next.kill().unwrap();
         let error = next.join().unwrap_err();
         assert_eq!(error.exit_status().unwrap().signal(), Some(9));
+    });
+}
+
+#[test]
+fn a_join_ends_though_server_and_child_were_killed_and_a_grandchild_has_the_line() {
+    fn beget(_: ()) {
+        let grandchild = by(StartMethod::Fork).spawn(wait_for_ever, ()).unwrap();
+        println!("{}", grandchild.pid());
+        wait_for_ever(());
+    }
+    play(|()| {
+        let child = by(StartMethod::ForkServer).stdout(Output::Capture).spawn(beget, ()).unwrap();
+        let said = || String::from_utf8(child.captured_stdout().unwrap()).unwrap();
+        await_that("it has a child", || said().ends_with('\n'));
+        let grandchild = said().trim_end().parse().unwrap();
+        let (_, server) = state(child.pid()).unwrap();
+        kill(server);
+        await_that("the server has ended", || state(server).unwrap().0 == 'Z');
+        assert!(child.is_alive());
+        child.kill().unwrap();
+        let error = Error::from(child.join_timeout(PATIENCE).unwrap_err());
+        assert_eq!((error.kind(), error.exit_status()), (ErrorKind::Died, None));
+        assert!(state(grandchild).is_some());
+        kill(grandchild);
     });
 }
 

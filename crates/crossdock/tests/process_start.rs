@@ -1,15 +1,21 @@
 //! The ways to start a process: which program it may be, and when this one may be copied.
 
+#![allow(clippy::print_stdout, reason = "that is how a process is heard here")]
 #![allow(clippy::unwrap_used, reason = "a test that fails to set up has failed")]
 
 use crossdock::ErrorKind;
 use crossdock::process::{Output, Process, StartMethod};
+use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 crossdock::process::init_before_main!();
+
+/// Never reached by a correct program.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn add_one(x: u32) -> u32 {
     x + 1
@@ -97,6 +103,59 @@ fn a_command_may_lead_to_the_program_and_set_its_environment() {
     assert_eq!(handle.join().unwrap(), (Some("hello".to_owned()), PathBuf::from("/")));
 }
 
+/// A command that starts a program as the first of a new pid namespace; `None`, and a line that says why, where
+/// this user may not do that.
+#[allow(
+    clippy::explicit_write,
+    reason = "the runner keeps what a test that passes prints by `eprintln`"
+)]
+fn new_pid_namespace() -> Option<&'static [&'static str]> {
+    const WAYS: [&[&str]; 2] =
+        [&["--pid", "--fork"], &["--user", "--map-root-user", "--pid", "--fork"]];
+    let works = |way: &&&[&str]| {
+        let output = Command::new("unshare").args(**way).arg("true").output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    let way = WAYS.iter().find(works).copied();
+    if way.is_none() {
+        writeln!(std::io::stderr(), "skipped: no new pid namespace here").unwrap();
+    }
+    way
+}
+
+#[test]
+fn a_daemon_in_another_pid_namespace_dies_with_its_parent() {
+    fn lead(way: Vec<String>) {
+        let mut command = Command::new("unshare");
+        command.args(way).arg(std::env::current_exe().unwrap());
+        let options = Process::options().daemon(true).command(command);
+        let daemon = options.spawn(
+            |()| {
+                println!("{} ready", std::process::id());
+                std::thread::park_timeout(PATIENCE);
+            },
+            (),
+        );
+        let daemon = daemon.unwrap();
+        println!("{} unshare", daemon.pid());
+        daemon.join().unwrap();
+    }
+    let Some(way) = new_pid_namespace() else { return };
+    let way: Vec<_> = way.iter().map(|&word| word.to_owned()).collect();
+    let leader = Process::options().stdout(Output::Capture).spawn(lead, way).unwrap();
+    let said = || String::from_utf8(leader.captured_stdout().unwrap()).unwrap();
+    // The first process there has no parent, and is not killed by itself.
+    await_that("it is there", || said().contains("1 ready\n") && said().contains(" unshare\n"));
+    let said = said();
+    // This one waits for it.
+    let unshare = said.lines().find_map(|line| line.strip_suffix(" unshare")).unwrap();
+    leader.kill().unwrap();
+    leader.wait().unwrap();
+    let stat = format!("/proc/{unshare}/stat");
+    let has_gone = || std::fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "));
+    await_that("both have gone", has_gone);
+}
+
 #[test]
 fn a_command_that_leads_elsewhere_is_an_error() {
     let start = |program: &str| {
@@ -148,6 +207,32 @@ fn a_process_with_threads_is_not_forked_unless_it_is_forced() {
 }
 
 #[test]
+fn a_process_is_forked_right_after_its_threads_and_not_while_it_waits_for_a_dropped_one() {
+    let handle = Process::spawn(
+        |()| {
+            let fork = |x| Process::options().start(StartMethod::Fork).spawn(add_one, x);
+            for x in 0..100 {
+                std::thread::spawn(|| ()).join().unwrap();
+                assert_eq!(fork(x).unwrap().join().unwrap(), x + 1);
+            }
+            let sleeper = Process::spawn(|()| std::thread::park_timeout(PATIENCE), ()).unwrap();
+            let pid = sleeper.pid();
+            drop(sleeper);
+            let error = fork(1).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Busy);
+            assert!(error.to_string().contains("handles were dropped"), "{error}");
+            assert!(Command::new("kill").arg(pid.to_string()).status().unwrap().success());
+            let end = Instant::now() + PATIENCE;
+            while fork(1).is_err() {
+                assert!(Instant::now() < end, "the thread stays");
+            }
+        },
+        (),
+    );
+    handle.unwrap().join_timeout(PATIENCE).unwrap();
+}
+
+#[test]
 fn a_forked_process_has_the_memory_of_its_parent_and_prints_nothing_twice() {
     static CELL: AtomicU32 = AtomicU32::new(1);
     let options = Process::options().stdout(Output::Capture);
@@ -182,10 +267,19 @@ fn ctrl_c_ends_the_processes_and_not_their_fork_server() {
         |()| {
             let start = || {
                 let options = Process::options().start(StartMethod::ForkServer);
-                options.spawn(|()| std::thread::park(), ()).unwrap()
+                options.spawn(|()| std::thread::park_timeout(PATIENCE), ()).unwrap()
             };
             let first = start();
             let server = parent_of(first.pid());
+            // The one that waits for work gets the signal as well, or was not there yet.
+            let others = || -> Vec<String> {
+                let list = format!("/proc/{server}/task/{server}/children");
+                let list = std::fs::read_to_string(list).unwrap();
+                let others = list.split_whitespace().filter(|&pid| pid != first.pid().to_string());
+                others.map(str::to_owned).collect()
+            };
+            await_that("the next one is there", || !others().is_empty());
+            let spares = others();
             // All but this process, which handles it.
             #[allow(unsafe_code, reason = "the standard library sends no signals")]
             // SAFETY: neither call has anything to do with memory.
@@ -195,6 +289,7 @@ fn ctrl_c_ends_the_processes_and_not_their_fork_server() {
             let group = format!("-{}", std::process::id());
             assert!(Command::new("kill").args(["-INT", "--", &group]).status().unwrap().success());
             assert_eq!(first.wait().unwrap().unwrap().signal(), Some(2));
+            await_that("it has gone", || others().iter().all(|pid| !spares.contains(pid)));
             let next = start();
             assert_eq!(parent_of(next.pid()), server, "the same one as before");
             next.kill().unwrap();
@@ -202,6 +297,15 @@ fn ctrl_c_ends_the_processes_and_not_their_fork_server() {
         (),
     );
     handle.unwrap().join().unwrap();
+}
+
+fn await_that(what: &str, is_so: impl Fn() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < end, "{what}: never");
+        // Only bounds how often it is looked at.
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 fn parent_of(pid: u32) -> String {

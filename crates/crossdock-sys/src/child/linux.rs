@@ -5,8 +5,8 @@
 
 use super::Signal;
 use crate::clock::Deadline;
-use crate::line::await_event;
-use rustix::event::PollFlags;
+use crate::line::await_any;
+use rustix::event::{PollFd, PollFlags};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{
@@ -82,7 +82,7 @@ impl Child {
     ///
     /// That of `poll(2)`.
     pub fn await_end(&self, deadline: Option<Deadline>) -> io::Result<bool> {
-        await_event(self.pidfd.as_fd(), PollFlags::IN, deadline)
+        await_any(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], deadline)
     }
 
     /// How it has ended. After this it is no zombie.
@@ -133,6 +133,13 @@ pub fn discard(pid: u32) {
     let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
     let wait = || rustix::process::waitpid(Some(pid), WaitOptions::empty());
     while matches!(wait(), Err(Errno::INTR)) {}
+}
+
+/// What a system call says in a process that has no descriptor left.
+#[must_use]
+#[doc(alias = "EMFILE")]
+pub fn out_of_files() -> io::Error {
+    Errno::MFILE.into()
 }
 
 /// Whether any child of this process has ended and not been waited for. One system call.

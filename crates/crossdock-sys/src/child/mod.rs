@@ -4,7 +4,8 @@ mod linux;
 
 pub use linux::{
     Child, Forked, Interrupts, Last, discard, exit_now, flush, fork, has_any_ended, heed_children,
-    heed_interrupts, hold_interrupts, ignore_pipe_signal, rename, thread_count, thread_id,
+    heed_interrupts, hold_interrupts, ignore_pipe_signal, out_of_files, rename, thread_count,
+    thread_id,
 };
 
 /// What a process can be told from outside.

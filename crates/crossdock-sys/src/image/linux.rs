@@ -18,11 +18,14 @@ const NOTE_BYTES_MAX: usize = 64;
 ///
 /// # Invariants
 ///
-/// 1. `segments` are the parts of the image that are mapped as long as the image is.
+/// 1. `readable` are the parts of the image that are mapped and can be read as long as the image is loaded, but for
+///    what a library protects later by itself.
+/// 2. `code` are the parts that can be executed.
 #[derive(Clone, Debug)]
 pub struct Image {
     base: usize,
-    segments: Vec<Range<usize>>,
+    readable: Vec<Range<usize>>,
+    code: Vec<Range<usize>>,
     build: Vec<u8>,
 }
 
@@ -44,12 +47,18 @@ impl Image {
         self.base
     }
 
-    /// Whether all of `range` is a part of the image.
+    /// Whether all of `range` is a part of the image that can be read.
     #[must_use]
     pub fn contains(&self, range: &Range<usize>) -> bool {
         let is_within =
             |segment: &Range<usize>| segment.start <= range.start && range.end <= segment.end;
-        range.start <= range.end && self.segments.iter().any(is_within)
+        range.start <= range.end && self.readable.iter().any(is_within)
+    }
+
+    /// Whether there is code of the image at `address`.
+    #[must_use]
+    pub fn contains_code(&self, address: usize) -> bool {
+        self.code.iter().any(|segment| segment.contains(&address))
     }
 
     /// What distinguishes this build from all others: that of the linker, or, if it left none, which file
@@ -83,12 +92,18 @@ unsafe extern "C" fn visit(info: *mut libc::dl_phdr_info, _: usize, data: *mut c
         start..start.wrapping_add(header.p_memsz as usize)
     };
     let of_kind = |kind| headers.iter().filter(move |header| header.p_type == kind).map(range);
-    let segments: Vec<_> = of_kind(libc::PT_LOAD).collect();
-    if !segments.iter().any(|segment| segment.contains(&search.address)) {
+    let segments_with = |right| -> Vec<_> {
+        let has_it = |header: &&libc::Elf64_Phdr| {
+            header.p_type == libc::PT_LOAD && header.p_flags & right == right
+        };
+        headers.iter().filter(has_it).map(range).collect()
+    };
+    let (readable, code) = (segments_with(libc::PF_R), segments_with(libc::PF_X));
+    if !readable.iter().chain(&code).any(|segment| segment.contains(&search.address)) {
         return 0;
     }
     let is_loaded = |note: &Range<usize>| {
-        segments.iter().any(|segment| segment.start <= note.start && note.end <= segment.end)
+        readable.iter().any(|segment| segment.start <= note.start && note.end <= segment.end)
     };
     let note = of_kind(libc::PT_NOTE).filter(is_loaded).find_map(|note| {
         // SAFETY: the range is part of a loaded segment, which is readable; notes are never written.
@@ -100,7 +115,7 @@ unsafe extern "C" fn visit(info: *mut libc::dl_phdr_info, _: usize, data: *mut c
         let name = unsafe { CStr::from_ptr(info.dlpi_name) };
         file_id(name)
     });
-    search.found = Some(Image { base, segments, build });
+    search.found = Some(Image { base, readable, code, build });
     1
 }
 
@@ -142,12 +157,18 @@ fn file_id(name: &CStr) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::AtomicU64;
 
     #[test]
     fn this_program_contains_its_functions_and_not_those_of_the_c_library() {
         let here = this_program_contains_its_functions_and_not_those_of_the_c_library as fn();
         let image = Image::containing(here as *const ()).unwrap();
         assert!(image.contains(&(here as usize..here as usize + 1)));
+        assert!(image.contains_code(here as usize));
+        // Constants may be among the code; what is written is not.
+        static NUMBER: AtomicU64 = AtomicU64::new(7);
+        let number = (&raw const NUMBER).addr();
+        assert!(image.contains(&(number..number + 8)) && !image.contains_code(number));
         assert!(image.base() <= here as usize);
         assert!(image.build().len() > 1);
         let local = 0;

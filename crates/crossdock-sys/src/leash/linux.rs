@@ -10,6 +10,9 @@
 //!   signal (`forget_original_parent` in kernel/exit.c), and it sends it at the end of each of these threads.
 //! * Has the other end of the line gone?
 //!
+//! A parent in another pid namespace has no number here, and neither has its successor: `getppid(2)` says 0. Then
+//! the line alone tells.
+//!
 //! Either means that nobody is there to work for, and the process kills itself: what it shares with
 //! others is put right as after any kill.
 #![allow(unsafe_code, reason = "signal handlers are a C interface")]
@@ -19,15 +22,21 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::Timespec;
 use std::io;
 use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
-use std::sync::atomic::AtomicI32;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicI32};
 
-/// No parent is watched.
-const NONE: i32 = 0;
+/// The parent is in another pid namespace.
+const ELSEWHERE: i32 = 0;
 const NO_FD: RawFd = -1;
+/// Lower numbers are standard streams.
+const FIRST_FD: i32 = 3;
+/// What a shell says of a process that was killed.
+const EXIT_KILLED: i32 = 137;
 
-/// The pid of the process that made this one, or `NONE`.
-static PARENT: AtomicI32 = AtomicI32::new(NONE);
+/// Whether anything is watched.
+static IS_TIED: AtomicBool = AtomicBool::new(false);
+/// The pid of the process that made this one, or `ELSEWHERE`.
+static PARENT: AtomicI32 = AtomicI32::new(ELSEWHERE);
 /// The number of a descriptor that only [`cut`] closes, or `NO_FD`.
 static LINE: AtomicI32 = AtomicI32::new(NO_FD);
 
@@ -35,7 +44,7 @@ static LINE: AtomicI32 = AtomicI32::new(NO_FD);
 /// packet that comes over the line costs a signal.
 ///
 /// `parent` is the one that made this process, if it can be known: it may have ended already. `SIGIO` is not
-/// for others to use from now on.
+/// for others to use from now on, and no longer blocked in the calling thread.
 ///
 /// # Errors
 ///
@@ -44,15 +53,17 @@ static LINE: AtomicI32 = AtomicI32::new(NO_FD);
 pub fn tie(line: Option<&Line>, parent: Option<u32>) -> io::Result<()> {
     cut();
     let now = parent_pid();
-    if parent.is_some_and(|parent| i32::try_from(parent).is_ok_and(|parent| parent != now)) {
+    let parent = parent.and_then(|parent| i32::try_from(parent).ok());
+    if now != ELSEWHERE && parent.is_some_and(|parent| parent != now) {
         end();
     }
     PARENT.store(now, Relaxed);
+    IS_TIED.store(true, Relaxed);
     install()?;
     let signal = Some(rustix::process::Signal::IO);
     rustix::process::set_parent_process_death_signal(signal)?;
     if let Some(line) = line {
-        let fd = rustix::io::fcntl_dupfd_cloexec(line, 0)?.into_raw_fd();
+        let fd = rustix::io::fcntl_dupfd_cloexec(line, FIRST_FD)?.into_raw_fd();
         LINE.store(fd, Relaxed);
         let pid = libc::pid_t::try_from(std::process::id()).unwrap_or_default();
         // SAFETY: a call without pointers, on a descriptor that is open.
@@ -62,6 +73,8 @@ pub fn tie(line: Option<&Line>, parent: Option<u32>) -> io::Result<()> {
         // SAFETY: as above.
         check(unsafe { libc::fcntl(fd, libc::F_SETFL, flags | libc::O_ASYNC) })?;
     }
+    // Who forked this process may have held it back.
+    unblock()?;
     // What ended before the signals were asked for has sent none.
     look();
     Ok(())
@@ -69,7 +82,7 @@ pub fn tie(line: Option<&Line>, parent: Option<u32>) -> io::Result<()> {
 
 /// Undoes what [`tie`] did in the process that forked this one. No other thread may be here yet.
 pub fn cut() {
-    PARENT.store(NONE, Relaxed);
+    IS_TIED.store(false, Relaxed);
     let fd = LINE.swap(NO_FD, Relaxed);
     if fd != NO_FD {
         // SAFETY: `tie` opened it and has given its number to nobody; a handler sees it no more.
@@ -89,20 +102,39 @@ fn install() -> io::Result<()> {
     Ok(())
 }
 
+fn unblock() -> io::Result<()> {
+    // SAFETY: all zeroes is a valid value of this C type: the empty set.
+    let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the set is valid and writable.
+    check(unsafe { libc::sigaddset(&raw mut set, libc::SIGIO) })?;
+    // SAFETY: the set is valid, and the old mask is not asked for.
+    match unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut()) }
+    {
+        0 => Ok(()),
+        errno => Err(io::Error::from_raw_os_error(errno)),
+    }
+}
+
 fn check(result: i32) -> io::Result<i32> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
 extern "C" fn on_signal(_: i32) {
+    // SAFETY: the address is that of the calling thread's own, valid as long as the thread is.
+    let errno = unsafe { libc::__errno_location() };
+    // SAFETY: as above; only this thread uses it.
+    let before = unsafe { errno.read() };
     look();
+    // SAFETY: as above. What the signal has interrupted finds it as it was.
+    unsafe { errno.write(before) };
 }
 
-/// Only system calls that set no `errno`: it runs in a signal handler.
+/// Only system calls: it runs in a signal handler.
 fn look() {
-    let (parent, line) = (PARENT.load(Relaxed), LINE.load(Relaxed));
-    if parent == NONE {
+    if !IS_TIED.load(Relaxed) {
         return;
     }
+    let (parent, line) = (PARENT.load(Relaxed), LINE.load(Relaxed));
     let has_gone = line != NO_FD && {
         // SAFETY: `tie` opened it, and `cut` forgets the number before it closes it.
         let line = unsafe { BorrowedFd::borrow_raw(line) };
@@ -110,19 +142,20 @@ fn look() {
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         poll(&mut fds, Some(&now)).is_ok_and(|count| count > 0)
     };
-    if has_gone || parent_pid() != parent {
+    let is_orphan = parent != ELSEWHERE && parent_pid() != parent;
+    if has_gone || is_orphan {
         end();
     }
 }
 
 fn parent_pid() -> i32 {
-    rustix::process::getppid().map_or(NONE, rustix::process::Pid::as_raw_pid)
+    rustix::process::getppid().map_or(ELSEWHERE, rustix::process::Pid::as_raw_pid)
 }
 
 fn end() -> ! {
-    loop {
-        // It cannot fail for this process itself, and does not return.
-        let _ =
-            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
-    }
+    let this = rustix::process::getpid();
+    // It does not return, but in the first process of a pid namespace, which the kernel spares.
+    let _ = rustix::process::kill_process(this, rustix::process::Signal::KILL);
+    // SAFETY: ends the process.
+    unsafe { libc::_exit(EXIT_KILLED) }
 }

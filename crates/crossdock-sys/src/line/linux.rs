@@ -10,12 +10,13 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{MemfdFlags, Timespec};
 use rustix::io::{Errno, IoSlice, IoSliceMut};
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, Shutdown, SocketFlags, SocketType,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
+    SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown, SocketFlags, SocketType,
 };
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 
 /// Descriptors that a packet can bring along.
@@ -44,6 +45,9 @@ pub struct Packet {
     pub bytes: Vec<u8>,
     /// The files, in the order in which they were sent.
     pub files: Vec<OwnedFd>,
+    /// Whether files are missing at the end: this process had no descriptor left for them. Only
+    /// [`Line::receive_part`] gives such a packet.
+    pub is_cut: bool,
 }
 
 impl Line {
@@ -61,17 +65,39 @@ impl Line {
 
     /// The end of a line that this process was given as `fd`, whose number must be `id`.
     ///
+    /// It must be made by this user or root, in whose hands this process is anyway: whoever else starts a program
+    /// with more rights than he has must not tell it what to do.
+    ///
     /// # Errors
     ///
-    /// It is something else.
+    /// It is something else, or from another user (`PermissionDenied`).
     pub fn adopt(fd: OwnedFd, id: u64) -> io::Result<Self> {
         let line = Self(fd);
         let is_packets = rustix::net::sockopt::socket_type(&line.0)? == SocketType::SEQPACKET;
-        if is_packets && line.id()? == id {
-            Ok(line)
-        } else {
-            Err(io::Error::new(io::ErrorKind::InvalidInput, "not the line that was announced"))
+        if !is_packets || line.id()? != id {
+            let text = "not the line that was announced";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
+        let (maker, user) = (line.maker()?, rustix::process::geteuid().as_raw());
+        if maker != user && maker != 0 {
+            let text = format!("the line is from user {maker}, and this process is user {user}'s");
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+        }
+        Ok(line)
+    }
+
+    /// The user who made the line. Not with rustix, which cannot express that of another pid namespace.
+    #[doc(alias = "SO_PEERCRED")]
+    #[allow(unsafe_code, reason = "getsockopt is a C interface")]
+    fn maker(&self) -> io::Result<u32> {
+        let mut maker = libc::ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
+        let mut len = libc::socklen_t::try_from(size_of_val(&maker)).unwrap_or_default();
+        let (fd, place) = (self.0.as_raw_fd(), (&raw mut maker).cast());
+        // SAFETY: `place` has `len` bytes to write to, and `len` may be written.
+        let got = unsafe {
+            libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_PEERCRED, place, &raw mut len)
+        };
+        if got == 0 { Ok(maker.uid) } else { Err(io::Error::last_os_error()) }
     }
 
     /// A number that no other end of a line on this machine has.
@@ -129,6 +155,16 @@ impl Line {
     ///
     /// No descriptor or memory left; a packet that cannot be one.
     pub fn receive(&self) -> io::Result<Option<Packet>> {
+        whole(self.receive_with(RecvFlags::CMSG_CLOEXEC)?)
+    }
+
+    /// As [`receive`](Self::receive), but a packet also comes when there was no descriptor left for all of
+    /// its files.
+    ///
+    /// # Errors
+    ///
+    /// As those of `receive`.
+    pub fn receive_part(&self) -> io::Result<Option<Packet>> {
         self.receive_with(RecvFlags::CMSG_CLOEXEC)
     }
 
@@ -138,7 +174,7 @@ impl Line {
     ///
     /// As those of `receive`.
     pub fn try_receive(&self) -> io::Result<Option<Packet>> {
-        self.receive_with(RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT)
+        whole(self.receive_with(RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT)?)
     }
 
     fn receive_with(&self, flags: RecvFlags) -> io::Result<Option<Packet>> {
@@ -153,25 +189,28 @@ impl Line {
             let mut parts = [IoSliceMut::new(&mut bytes)];
             match rustix::net::recvmsg(&self.0, &mut parts, &mut control, flags) {
                 Err(Errno::INTR | SAID_ONCE) => {}
-                received => break received?.bytes,
+                received => break received?,
             }
         };
+        // The kernel installs as many as it can, and says no more (`scm_detach_fds` in net/core/scm.c).
+        let is_cut = received.flags.contains(ReturnFlags::CTRUNC);
         let mut files = Vec::new();
         for message in control.drain() {
             if let RecvAncillaryMessage::ScmRights(sent) = message {
                 files.extend(sent);
             }
         }
-        bytes.truncate(received);
+        bytes.truncate(received.bytes);
         match bytes.first() {
             None => Ok(None),
             Some(&INLINE) => {
                 bytes.remove(0);
-                Ok(Some(Packet { bytes, files }))
+                Ok(Some(Packet { bytes, files, is_cut }))
             }
+            Some(&IN_FILE) if files.is_empty() && is_cut => Err(Errno::MFILE.into()),
             Some(&IN_FILE) if !files.is_empty() => {
                 let bytes = read(&File::from(files.remove(0)))?;
-                Ok(Some(Packet { bytes, files }))
+                Ok(Some(Packet { bytes, files, is_cut }))
             }
             Some(_) => Err(io::Error::new(io::ErrorKind::InvalidData, "no packet is like this")),
         }
@@ -196,7 +235,18 @@ impl Line {
     ///
     /// That of `poll(2)`.
     pub fn await_end(&self, deadline: Option<Deadline>) -> io::Result<bool> {
-        await_event(self.0.as_fd(), PollFlags::empty(), deadline)
+        await_any(&mut [PollFd::new(&self.0, PollFlags::empty())], deadline)
+    }
+
+    /// Waits until the other end has gone or been [shut](Self::shut), or a process has ended; false when the
+    /// deadline has passed before.
+    ///
+    /// # Errors
+    ///
+    /// That of `poll(2)`.
+    pub fn await_end_or(&self, child: &Child, deadline: Option<Deadline>) -> io::Result<bool> {
+        let line = PollFd::new(&self.0, PollFlags::empty());
+        await_any(&mut [line, PollFd::from_borrowed_fd(child.as_fd(), PollFlags::IN)], deadline)
     }
 
     /// Waits until something has come, or the other end has gone, or a process has ended; whether it is the
@@ -246,6 +296,14 @@ impl From<OwnedFd> for Line {
     }
 }
 
+/// Half a packet is none.
+fn whole(packet: Option<Packet>) -> io::Result<Option<Packet>> {
+    match packet {
+        Some(Packet { is_cut: true, .. }) => Err(Errno::MFILE.into()),
+        packet => Ok(packet),
+    }
+}
+
 fn read(file: &File) -> io::Result<Vec<u8>> {
     let len = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
     if len > PACKET_BYTES_MAX {
@@ -256,12 +314,8 @@ fn read(file: &File) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Waits for one of `events`, or the end of what `fd` leads to; false when the deadline has passed before.
-pub(crate) fn await_event(
-    fd: BorrowedFd<'_>,
-    events: PollFlags,
-    deadline: Option<Deadline>,
-) -> io::Result<bool> {
+/// Waits for an event of one of `fds`, or the end of what it leads to; false when the deadline has passed before.
+pub(crate) fn await_any(fds: &mut [PollFd<'_>], deadline: Option<Deadline>) -> io::Result<bool> {
     loop {
         let left = deadline.map(|deadline| {
             let nanos = deadline.as_nanos().saturating_sub(crate::clock::now_ns());
@@ -269,7 +323,7 @@ pub(crate) fn await_event(
             let tv_sec = i64::try_from(nanos / 1_000_000_000).unwrap_or(i64::MAX);
             Timespec { tv_sec, tv_nsec: (nanos % 1_000_000_000) as _ }
         });
-        match poll(&mut [PollFd::from_borrowed_fd(fd, events)], left.as_ref()) {
+        match poll(fds, left.as_ref()) {
             Ok(0) if deadline.is_some_and(Deadline::is_past) => return Ok(false),
             Ok(0) | Err(Errno::INTR) => {}
             ready => return ready.map(|_| true).map_err(Into::into),
@@ -354,6 +408,7 @@ mod tests {
         let (a, b) = Line::pair().unwrap();
         let id = b.id().unwrap();
         assert_ne!(id, a.id().unwrap());
+        assert_eq!(b.maker().unwrap(), rustix::process::geteuid().as_raw());
         assert!(Line::adopt(a.into(), id).is_err());
         assert!(Line::adopt(b.into(), id).is_ok());
         let mut file = File::open("/dev/null").unwrap();

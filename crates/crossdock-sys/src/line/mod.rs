@@ -5,5 +5,5 @@
 
 mod linux;
 
-pub(crate) use linux::await_event;
+pub(crate) use linux::await_any;
 pub use linux::{FILES_MAX, Line, PACKET_BYTES_MAX, Packet};

@@ -30,7 +30,7 @@ pub struct Panic {
 }
 
 impl Panic {
-    /// What the panic said.
+    /// What the panic said: the first 64 KiB of it.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
@@ -42,7 +42,7 @@ impl Panic {
         &self.location
     }
 
-    /// The calls that led there, as text.
+    /// The calls that led there, as text: the first 256 KiB of it.
     #[must_use]
     pub fn backtrace(&self) -> &str {
         &self.backtrace

@@ -16,9 +16,10 @@ use crossdock_sys::child::{self, Child, Forked, Interrupts, Last};
 use crossdock_sys::events::Events;
 use crossdock_sys::line::{Line, Packet};
 use crossdock_sys::{leash, stdio};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 
 /// The key of the line to the process that the server works for; those of children are their pids.
@@ -32,9 +33,11 @@ struct Server {
     events: Events,
     interrupts: Interrupts,
     /// Those at work, with their ends of their lines.
-    children: HashMap<u64, (Child, Line)>,
+    children: BTreeMap<u64, (Child, Line)>,
     /// The one that waits for work, with the line over which it gets it.
     spare: Option<(Child, Line)>,
+    /// A descriptor to give up for the line in a request: who asks is answered, though none be left.
+    reserve: Option<File>,
 }
 
 /// How serving ends.
@@ -42,6 +45,14 @@ pub(super) enum Served {
     /// Nobody is there any more to serve.
     Out,
     /// This process is a child now, and has to close all that it has of the server's.
+    Born(Birth),
+}
+
+/// What comes of work that is given to a child.
+enum Hired {
+    /// It has it.
+    Child(Child),
+    /// This process is a child that was made for it.
     Born(Birth),
 }
 
@@ -73,14 +84,22 @@ pub(super) fn run(control: &Line) -> Result<Served> {
     let os = |error| Error::os("a fork server cannot wait", error);
     let events = Events::new().map_err(os)?;
     events.add(control, CONTROL).map_err(os)?;
-    let mut server = Server { events, interrupts, children: HashMap::new(), spare: None };
+    let (children, spare, reserve) = (BTreeMap::new(), None, None);
+    let mut server = Server { events, interrupts, children, spare, reserve };
     loop {
+        // If it cannot be had now, perhaps it can after the next event.
+        let _ = server.restock();
         for key in server.events.wait().map_err(os)? {
             if key != CONTROL {
                 server.bury(key);
                 continue;
             }
-            let Some(packet) = control.receive().map_err(os)? else { return Ok(Served::Out) };
+            server.reserve = None;
+            let Some(packet) = control.receive_part().map_err(os)? else { return Ok(Served::Out) };
+            if packet.is_cut && packet.files.is_empty() {
+                // Who asks cannot be told, but sees this process end.
+                return Err(os(child::out_of_files()));
+            }
             if let Some(birth) = server.employ(packet) {
                 return Ok(Served::Born(birth));
             }
@@ -95,13 +114,16 @@ impl Birth {
         // Before there is work: Ctrl-C may end this one now, and the server makes another.
         child::heed_interrupts(self.interrupts);
         // The server has ended, or is about to.
-        let Ok(Some(packet)) = self.line.receive() else { child::exit_now(0) };
+        let Ok(Some(packet)) = self.line.receive_part() else { child::exit_now(0) };
         let (flags, mut files) = (packet.bytes.first().copied(), packet.files.into_iter());
         let Some(line) = files.next().map(Line::from) else { child::exit_now(0) };
         let mut next = |flag| flags.filter(|flags| flags & flag != 0).and_then(|_| files.next());
         let (stdout, stderr) = (next(HAS_STDOUT), next(HAS_STDERR));
         drop(self.line);
         let redirect = || {
+            if packet.is_cut {
+                return Err(child::out_of_files());
+            }
             stdout.map_or(Ok(()), stdio::set_stdout)?;
             stderr.map_or(Ok(()), stdio::set_stderr)
         };
@@ -117,36 +139,62 @@ impl Birth {
 }
 
 impl Server {
+    /// Opens the reserve, if it is not.
+    fn restock(&mut self) -> io::Result<()> {
+        if self.reserve.is_none() {
+            self.reserve = Some(File::open("/dev/null")?);
+        }
+        Ok(())
+    }
+
     /// Gives work to a child, and makes the next; returns in all processes, with something in a child.
     fn employ(&mut self, packet: Packet) -> Option<Birth> {
-        // Without a line, nobody waits for an answer.
-        let line = Line::from(packet.files.first()?.try_clone().ok()?);
-        let files: Vec<_> = packet.files.iter().map(AsFd::as_fd).collect();
-        loop {
-            if self.spare.is_none() {
-                match self.fork() {
-                    Ok(None) => {}
-                    Ok(birth) => return birth,
-                    Err(error) => {
-                        let errno = error.raw_os_error().unwrap_or_default();
-                        tell(&line, &Report::NotStarted { errno }, &[]);
-                        return None;
-                    }
-                }
-            }
-            let (child, its_line) = self.spare.take()?;
-            let key = u64::from(child.pid());
-            if its_line.send(&packet.bytes, &files).is_ok() {
+        let Packet { bytes, files, is_cut } = packet;
+        let hired = match is_cut {
+            true => Err(child::out_of_files()),
+            // The next request must find a reserve, too.
+            false => self.restock().and_then(|()| self.hire(&bytes, &files)),
+        };
+        // The others are the child's. Without a line, nobody waits for an answer.
+        let line = Line::from(files.into_iter().next()?);
+        match hired {
+            Ok(Hired::Child(child)) => {
                 tell(&line, &Report::Started { pid: child.pid() }, &[child.as_fd()]);
-                self.children.insert(key, (child, line));
-                break;
+                self.children.insert(child.pid().into(), (child, line));
             }
-            // It was killed while it waited.
-            self.children.insert(key, (child, its_line));
+            Ok(Hired::Born(birth)) => return Some(birth),
+            Err(error) => {
+                let errno = error.raw_os_error().unwrap_or_default();
+                tell(&line, &Report::NotStarted { errno }, &[]);
+                return None;
+            }
         }
-        drop(packet);
         // While this one works. If it cannot be made now, the next request tells why.
         self.fork().ok().flatten()
+    }
+
+    /// Gives work to the child that waits for it, made now if there is none.
+    fn hire(&mut self, bytes: &[u8], files: &[OwnedFd]) -> io::Result<Hired> {
+        let files: Vec<_> = files.iter().map(AsFd::as_fd).collect();
+        loop {
+            let Some((child, line)) = self.spare.take() else {
+                match self.fork()? {
+                    Some(birth) => return Ok(Hired::Born(birth)),
+                    None => continue,
+                }
+            };
+            match line.send(bytes, &files) {
+                Ok(()) => return Ok(Hired::Child(child)),
+                // It was killed while it waited.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                    self.children.insert(child.pid().into(), (child, line));
+                }
+                Err(error) => {
+                    self.spare = Some((child, line));
+                    return Err(error);
+                }
+            }
+        }
     }
 
     /// Makes a child that waits for work; returns in both processes, with something in the child.

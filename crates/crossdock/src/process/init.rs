@@ -16,8 +16,9 @@
 //! procspawn's `enable_test_support`), and the harness writes to the child's stdout. [`init_before_main!`]
 //! instead has the loader call `init` before `main`. That Rust's standard library works there is
 //! not promised by its documentation, so no program gets this unless it asks for it; it does
-//! work on Linux, where the library itself gets its arguments in this way, and the tests of crossdock are run
-//! in it. A program with a `main` does without.
+//! work on Linux with glibc, where the library itself gets its arguments in this way, and the tests of crossdock
+//! are run in it. Where it has no arguments yet, `init` does nothing, and a spawn is an error. A program
+//! with a `main` does without.
 
 use super::serve::{self, Origin};
 use crossdock_sys::line::Line;
@@ -49,14 +50,15 @@ static IS_READY: AtomicBool = AtomicBool::new(false);
 /// }
 /// ```
 pub fn init() {
-    if IS_READY.swap(true, Ordering::Relaxed) {
+    if is_ready() {
         // Also in a task: its process has been served.
         return;
     }
-    let mut arguments = std::env::args_os();
-    if let Some(id) = arguments.next_back().as_deref().and_then(std::ffi::OsStr::to_str)
-        && let Some(id) = id.strip_prefix(TOKEN)
-    {
+    // Without any, the standard library does not know them yet, as before `main` with some C libraries: a child
+    // would not be told from its parent.
+    let Some(last) = std::env::args_os().next_back() else { return };
+    IS_READY.store(true, Ordering::Relaxed);
+    if let Some(id) = last.to_str().and_then(|last| last.strip_prefix(TOKEN)) {
         become_child(id)
     }
 }

@@ -3,7 +3,9 @@
 //! # How an end is noticed
 //!
 //! A child of this process: by its pidfd; then it is waited for. The child of a fork server: by its pidfd as
-//! well if it has left a result, else by what the server tells, which then ends the line.
+//! well if it has left a result, else by what the server tells, which then ends the line. If the server has ended
+//! too, nobody tells, and a process that the child has forked may hold the line open: then how it ended is
+//! unknown.
 
 use super::failure::{Panic, died, other_build, panicked};
 use super::reaper;
@@ -18,6 +20,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
+use std::sync::Arc;
 
 /// The connection to one process.
 #[derive(Debug)]
@@ -25,8 +28,8 @@ pub(super) struct Link {
     pub(super) name: String,
     pub(super) line: Line,
     pub(super) child: Child,
-    /// Whether this process is its parent, and so has to wait for it.
-    pub(super) is_ours: bool,
+    /// The fork server that is its parent. Unless there is one, this process is, and has to wait for it.
+    server: Option<Arc<Link>>,
     pub(super) output: Captured,
     /// Of this process, when it started the other: a forked child has copies of links that are not its.
     generation: u64,
@@ -75,17 +78,22 @@ impl Link {
         name: String,
         line: Line,
         child: Child,
-        is_ours: bool,
+        server: Option<Arc<Self>>,
         output: Captured,
     ) -> Self {
         fork::watch();
         let (generation, state) = (fork::generation(), Mutex::default());
-        Self { name, line, child, is_ours, output, generation, state }
+        Self { name, line, child, server, output, generation, state }
     }
 
     /// Whether this process started it, and not one that has forked this one since.
     pub(super) fn is_current(&self) -> bool {
         self.generation == fork::generation()
+    }
+
+    /// Whether this process is its parent.
+    pub(super) fn is_ours(&self) -> bool {
+        self.server.is_none()
     }
 
     fn check_current(&self) -> Result<()> {
@@ -101,12 +109,15 @@ impl Link {
         if self.has_ended() {
             return Ok(true);
         }
-        let waited = match self.is_ours {
-            true => self.child.await_end(deadline),
-            // The fork server tells how it ended, and then ends the line.
-            false => self.line.await_end(deadline),
+        let wait = || {
+            let has_ended = self.child.await_end(deadline)?;
+            match &self.server {
+                // It tells how the child ended, and then ends the line, unless it has ended itself.
+                Some(server) if has_ended => self.line.await_end_or(&server.child, deadline),
+                _ => Ok(has_ended),
+            }
         };
-        let has_ended = waited.map_err(|error| self.os("cannot wait for", error))?;
+        let has_ended = wait().map_err(|error| self.os("cannot wait for", error))?;
         if has_ended {
             self.collect()?;
         }
@@ -119,7 +130,7 @@ impl Link {
     /// there is no result.
     pub(super) fn await_result(&self, deadline: Option<Deadline>) -> Result<bool> {
         self.check_current()?;
-        if self.is_ours || self.has_ended() {
+        if self.is_ours() || self.has_ended() {
             return self.await_end(deadline);
         }
         let waited = self.child.await_end(deadline);
@@ -139,7 +150,7 @@ impl Link {
         if state.end.is_some() {
             return Ok(());
         }
-        if self.is_ours {
+        if self.is_ours() {
             let last = self.child.reap().map_err(|error| self.os("cannot wait for", error))?;
             state.end = match last {
                 Last::Running => return Ok(()),

@@ -156,10 +156,15 @@ impl ProcessOptions {
 
     /// As [`StartMethod::Fork`], but whatever the other threads of this process are doing.
     ///
+    /// Nothing is flushed: what this process has printed and not yet written may be written by both, and what the
+    /// child has not written at its end is lost.
+    ///
     /// # Safety
     ///
-    /// The task may call only what is safe in a signal handler, unless all other threads were where they
-    /// hold no lock, that of the memory allocator included.
+    /// While `spawn` runs, no other thread may hold a lock that could be needed in the child, where nobody
+    /// releases it: those of the memory allocator, of stdout and stderr, of the panic hook, of the environment, of
+    /// the C library, and those that the task takes. The child allocates memory and sets a panic hook
+    /// before it calls the task, so it does not help if the task does neither.
     #[allow(unsafe_code, reason = "the caller must know what the threads do")]
     pub unsafe fn force_fork(mut self) -> Self {
         self.start = StartMethod::Fork;
@@ -169,7 +174,8 @@ impl ProcessOptions {
 
     /// Whether it ends when this process ends, though that be killed. Others go on alone.
     ///
-    /// It is killed (`SIGKILL`). In such a process the signal `SIGIO` is not for others to use.
+    /// It is killed (`SIGKILL`); one of a fork server, when that is killed as well. In such a process the
+    /// signal `SIGIO` is not for others to use.
     pub fn daemon(mut self, is_daemon: bool) -> Self {
         self.is_daemon = is_daemon;
         self

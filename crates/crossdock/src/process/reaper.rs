@@ -77,7 +77,7 @@ pub(super) fn register(link: &Arc<Link>) {
 
 /// The child has been waited for.
 pub(super) fn forget(link: &Link) {
-    if link.is_ours {
+    if link.is_ours() {
         with_table(|table| {
             let key = key(link);
             if table.children.get(&key).is_some_and(|child| !child.is_watched) {
@@ -103,7 +103,7 @@ pub(super) fn sweep() {
 /// A handle has been dropped.
 pub(super) fn release(link: &Arc<Link>) {
     let now = Some(Deadline::after(Duration::ZERO));
-    if !link.is_current() || !link.is_ours || link.await_end(now).unwrap_or(false) {
+    if !link.is_current() || !link.is_ours() || link.await_end(now).unwrap_or(false) {
         return;
     }
     // Without memory for a thread, the next sweep does it.

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use std::any::Any;
 use std::backtrace::Backtrace;
 use std::cell::RefCell;
+use std::io;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 
 /// As of every Rust program that panics.
@@ -19,6 +20,13 @@ const EXIT_PANICKED: i32 = 101;
 const EXIT_FAILED: i32 = 70;
 /// There was nobody left to work for.
 const EXIT_ALONE: i32 = 71;
+
+/// Bytes of the message of a panic that arrive; the rest is lost, but was printed.
+const MESSAGE_BYTES_MAX: usize = 64 << 10;
+/// Bytes of its backtrace that arrive.
+const BACKTRACE_BYTES_MAX: usize = 256 << 10;
+/// Bytes of the place, and of the message where there is no memory or descriptor for more.
+const SHORT_BYTES_MAX: usize = 4 << 10;
 
 /// The name of this process, if it was started as one.
 static NAME: Mutex<Option<String>> = Mutex::new(None);
@@ -38,7 +46,10 @@ pub(super) enum Origin {
     /// A fork server has made it; the pid of that.
     ForkServer(u32),
     /// It was forked by the process that it works for.
-    Fork,
+    Fork {
+        /// Other threads may have been printing just then.
+        is_forced: bool,
+    },
 }
 
 /// The name of this process, as its starter chose it; `None` in a program that was started by other means.
@@ -71,7 +82,9 @@ pub(super) fn fail(line: &Line, error: &Error, origin: Origin) -> ! {
         ErrorKind::Corrupt | ErrorKind::WrongVersion => Failure::Undecodable,
         _ => Failure::Unfit,
     };
-    report(line, &Report::Failed { failure, text: error.to_string() }, &[]);
+    if let Err(error) = report(line, &Report::Failed { failure, text: error.to_string() }, &[]) {
+        unsent(line, "what has gone wrong", &error);
+    }
     exit(EXIT_FAILED, origin)
 }
 
@@ -81,7 +94,9 @@ fn exit(code: i32, origin: Origin) -> ! {
     }
     // What others have registered to be done at the exit of the process that this is a copy of is not for its
     // copies to do; and it would take a good part of the time of a short process.
-    child::flush();
+    if origin != (Origin::Fork { is_forced: true }) {
+        child::flush();
+    }
     crate::member::leave_at_exit();
     child::exit_now(code)
 }
@@ -99,7 +114,7 @@ fn attend(line: &Line, origin: Origin) -> Result<Done> {
     let (request, argument) = wire::decode::<Request<'_>>(&packet.bytes)?;
     let build = task::build()?;
     if request.build != build {
-        report(line, &Report::Refused { build: build.to_vec() }, &[]);
+        report(line, &Report::Refused { build: build.to_vec() }, &[])?;
         return Ok(Done::Exit(EXIT_FAILED));
     }
     *NAME.lock() = Some(request.name.to_owned());
@@ -107,12 +122,14 @@ fn attend(line: &Line, origin: Origin) -> Result<Done> {
     if request.is_daemon {
         let parent = match origin {
             Origin::ForkServer(server) => Some(server),
-            Origin::Program | Origin::Fork => request.parent,
+            Origin::Program | Origin::Fork { .. } => request.parent,
         };
         let no_leash = |error| Error::os("cannot watch the parent of a daemon", error);
-        // A fork server hears of the end of its line anyway, and of much else over it.
-        let line = matches!(request.job, Job::Task(_)).then_some(line);
-        leash::tie(line, parent).map_err(no_leash)?;
+        // A fork server hears of the end of its line anyway, and of much else over it. The line of its child
+        // ends with the handle, which is not the end of the parent; the server dies with that.
+        let lasts =
+            matches!((request.job, origin), (Job::Task(_), Origin::Program | Origin::Fork { .. }));
+        leash::tie(lasts.then_some(line), parent).map_err(no_leash)?;
     }
     match request.job {
         Job::Task(id) => Ok(Done::Exit(run(line, task::find(id)?, argument))),
@@ -128,32 +145,51 @@ fn run(line: &Line, task: &'static task::Entry, argument: &[u8]) -> i32 {
     watch_panics(line);
     let done = catch_unwind(AssertUnwindSafe(|| task.run(argument)));
     match done {
-        Ok(Ok(result)) => {
-            report(line, &Report::Done, &result);
-            0
-        }
+        Ok(Ok(result)) => match report(line, &Report::Done, &result) {
+            Ok(()) => 0,
+            Err(error) => unsent(line, "its result", &error),
+        },
         Ok(Err(refusal)) => {
             let (failure, text) = (refusal.failure, refusal.text);
-            report(line, &Report::Failed { failure, text }, &[]);
-            EXIT_FAILED
+            match report(line, &Report::Failed { failure, text }, &[]) {
+                Ok(()) => EXIT_FAILED,
+                Err(error) => unsent(line, "why it has no result", &error),
+            }
         }
         Err(payload) => {
-            let panic = PANIC.take().unwrap_or_else(|| unseen(&*payload));
-            report(line, &of_panic(panic), &[]);
+            report_panic(line, &PANIC.take().unwrap_or_else(|| unseen(&*payload)));
             EXIT_PANICKED
         }
     }
 }
 
 /// Tells the parent, if there still is one: to whom else would one say that it has gone?
-fn report(line: &Line, report: &Report, tail: &[u8]) {
-    if let Ok(message) = wire::encode(report, tail) {
-        let _ = line.send(&message, &[]);
+fn report(line: &Line, report: &Report, tail: &[u8]) -> Result<()> {
+    match line.send(&wire::encode(report, tail)?, &[]) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::os("sending", error)),
+        _ => Ok(()),
     }
 }
 
-fn of_panic(Panic { message, location, backtrace }: Panic) -> Report {
-    Report::Panicked { message, location, backtrace }
+/// Says that something cannot be said, in words short enough to need no file of their own; the exit code.
+fn unsent(line: &Line, what: &str, error: &Error) -> i32 {
+    let text = format!("{what} cannot be sent: {error}");
+    // After this, the exit code is all that is left to say.
+    let _ = report(line, &Report::Failed { failure: Failure::Unfit, text }, &[]);
+    EXIT_FAILED
+}
+
+fn report_panic(line: &Line, panic: &Panic) {
+    let first = |text: &str, max| text[..text.floor_char_boundary(max)].to_owned();
+    let of = |message_bytes, backtrace_bytes| Report::Panicked {
+        message: first(&panic.message, message_bytes),
+        location: first(&panic.location, SHORT_BYTES_MAX),
+        backtrace: first(&panic.backtrace, backtrace_bytes),
+    };
+    if report(line, &of(MESSAGE_BYTES_MAX, BACKTRACE_BYTES_MAX), &[]).is_err() {
+        // What is short needs no file of its own. After this, the exit code is all that is left to say.
+        let _ = report(line, &of(SHORT_BYTES_MAX, 0), &[]);
+    }
 }
 
 /// From now on, the last panic of this thread is kept. It is still printed.
@@ -166,7 +202,7 @@ fn watch_panics(line: &Line) {
     std::panic::set_hook(Box::new(move |info| {
         let panic = seen(info);
         if let Some(line) = REPORTER.take() {
-            report(&line, &of_panic(panic), &[]);
+            report_panic(&line, &panic);
         } else {
             PANIC.set(Some(panic));
         }

@@ -10,8 +10,9 @@
 //! A table that is filled at link time needs an attribute on every task, cannot hold instances that nobody
 //! has listed, and has been silently empty under some linkers (linkme #31, #61; inventory #52). The
 //! compiler already has the complete table: the program. What a table would be compared for, the build
-//! id is; and before anything is called, the entry must lie within the image, begin with [`MAGIC`], and
-//! give a name with the right hash.
+//! id is. Before anything is called, the entry must lie within the image, begin with [`MAGIC`], and lead to
+//! code of the image; before the task is called, its name must have the right hash. That is against mistakes:
+//! who may write to the line of a process is its user, or root (`Line::adopt`), and need not be stopped.
 #![allow(unsafe_code, reason = "an entry is found by its address")]
 
 use super::envelope::{self, Unsendable};
@@ -26,6 +27,7 @@ use std::sync::OnceLock;
 
 /// What an entry begins with, so that no other bytes are taken for one.
 const MAGIC: [u64; 2] = [0x7c1d_5a3e_90b4_66f1, 0x2e8f_d377_0b95_c24a];
+const _: () = assert!(size_of::<Entry>() == size_of::<[u64; 2]>() + size_of::<[usize; 2]>());
 
 /// Everything that another process of the same build needs to run a task.
 #[repr(C)]
@@ -151,7 +153,15 @@ pub(super) fn find(id: TaskId) -> Result<&'static Entry> {
     if magic != MAGIC {
         return Err(wrong("there is no task there"));
     }
-    // SAFETY: as above, and only an entry begins like this. It is a constant: nobody ever writes it.
+    let calls = place.wrapping_add(1).cast::<[usize; 2]>();
+    // SAFETY: the range that was checked ends behind them; they are aligned as the entry is, and any bytes are
+    // numbers.
+    let calls = unsafe { calls.read() };
+    if !calls.into_iter().all(|call| image.contains_code(call)) {
+        return Err(wrong("it leads to no code"));
+    }
+    // SAFETY: the range is mapped, readable and aligned. `MAGIC` and two addresses of code stand together in
+    // entries only, so it is a valid value; entries are constants, which nobody ever writes.
     let entry = unsafe { &*place.cast::<Entry>() };
     if hash(entry.name()) != id.name_hash {
         return Err(wrong("there is another task there"));
@@ -178,6 +188,7 @@ pub(super) fn short_name(path: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicU64, Ordering};
 
     fn double(x: u32) -> u32 {
         2 * x
@@ -221,6 +232,21 @@ mod tests {
         for id in [shifted(1), shifted(8), shifted(1 << 40), shifted(u64::MAX), renamed] {
             assert_eq!(find(id).unwrap_err().kind(), ErrorKind::Corrupt, "{id:?}");
         }
+    }
+
+    #[test]
+    fn what_only_looks_like_a_task_is_not_called() {
+        /// As an entry, but its functions are numbers.
+        #[repr(C)]
+        struct Fake([u64; 2], [&'static AtomicU64; 2]);
+        static DATA: AtomicU64 = AtomicU64::new(7);
+        static FAKE: Fake = Fake(MAGIC, [&DATA, &DATA]);
+        let address = (&raw const FAKE).addr();
+        assert_eq!(FAKE.1.map(|data| data.load(Ordering::Relaxed)), [7; 2]);
+        let offset = (address - image().unwrap().base()) as u64;
+        let error = find(TaskId { offset, name_hash: 0 }).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+        assert!(error.to_string().contains("no code"), "{error}");
     }
 
     #[test]

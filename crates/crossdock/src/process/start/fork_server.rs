@@ -11,6 +11,7 @@ use crossdock_sys::child::Child;
 use crossdock_sys::fork;
 use crossdock_sys::line::Line;
 use parking_lot::Mutex;
+use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -22,13 +23,14 @@ static SERVER: Mutex<Option<(u64, Arc<Link>)>> = Mutex::new(None);
 const TRIES_MAX: usize = 3;
 
 pub(super) fn start(order: Order, id: TaskId, argument: &[u8]) -> Result<Arc<Link>> {
-    let prepared = order.prepare(Job::Task(id), argument)?;
     let mut tries = 0;
-    let (child, early) = loop {
+    let (prepared, server, child, early) = loop {
         tries += 1;
+        // A new line each time: a child of the last server may still get the old one, and finds it closed.
+        let prepared = order.prepare(Job::Task(id), argument)?;
         match ask(&order, &prepared)? {
-            Answer::Started(child, early) => break (child, early),
-            // Nobody has read what is to be done, so nobody has done it.
+            Answer::Started(server, child, early) => break (prepared, server, child, early),
+            // Nobody has read what is to be done, so nobody does it.
             Answer::Unread(why) if why.kind() == ErrorKind::Died && tries < TRIES_MAX => {}
             Answer::Unread(why) | Answer::Lost(why) => return Err(cannot_start(&order, &why)),
         }
@@ -37,7 +39,7 @@ pub(super) fn start(order: Order, id: TaskId, argument: &[u8]) -> Result<Arc<Lin
     // From now on, the end of the line is that of the child.
     drop(theirs);
     let output = order.captured(stdout, stderr);
-    let link = Link::new(order.name, ours, child, false, output);
+    let link = Link::new(order.name, ours, child, Some(server), output);
     for report in early {
         link.note(report)?;
     }
@@ -46,8 +48,8 @@ pub(super) fn start(order: Order, id: TaskId, argument: &[u8]) -> Result<Arc<Lin
 
 /// What comes of asking a server for a child.
 enum Answer {
-    /// It is there. What it has reported before the server did comes with it.
-    Started(Child, Vec<Vec<u8>>),
+    /// The server has made it. What it has reported before the server did comes with it.
+    Started(Arc<Link>, Child, Vec<Vec<u8>>),
     /// The server has ended before anybody read the request.
     Unread(Error),
     /// The server has ended, and a child that nobody knows has read the request.
@@ -65,24 +67,22 @@ fn ask(order: &Order, prepared: &Prepared) -> Result<Answer> {
         }
     }
     let server = server()?;
+    // Room for the answer: a child that cannot be held must not be made.
+    let room = File::open("/dev/null").map_err(|error| order.failed(error))?;
     match server.line.send(&[flags], &files) {
         // It has ended.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
         Err(error) => return Err(order.failed(error)),
         Ok(()) => {
-            if let Some((child, early)) = await_start(order, ours, &server)? {
-                return Ok(Answer::Started(child, early));
+            if let Some((child, early)) = await_start(order, ours, &server, room)? {
+                return Ok(Answer::Started(server, child, early));
             }
         }
     }
     server.await_end(None)?;
     let why = server.outcome().map_or_else(|error| error, |_| died(&server.name, server.status()));
     Ok(match theirs.try_receive() {
-        Ok(Some(request)) => {
-            // Whoever is asked next finds it where it was.
-            ours.send(&request.bytes, &[]).map_err(|error| order.failed(error))?;
-            Answer::Unread(why)
-        }
+        Ok(Some(_)) => Answer::Unread(why),
         _ => Answer::Lost(why),
     })
 }
@@ -114,13 +114,22 @@ fn server() -> Result<Arc<Link>> {
 
 /// The child, when the server has told that it has made it, and what the child has reported before that;
 /// `None` when the server has ended before.
-fn await_start(order: &Order, line: &Line, server: &Link) -> Result<Option<(Child, Vec<Vec<u8>>)>> {
+///
+/// `room` is the descriptor that is closed for that of the child.
+fn await_start(
+    order: &Order,
+    line: &Line,
+    server: &Link,
+    room: File,
+) -> Result<Option<(Child, Vec<Vec<u8>>)>> {
     let mut early = Vec::new();
+    let mut room = Some(room);
     loop {
         let has_come = line.await_packet_or(&server.child).map_err(|error| order.failed(error))?;
         if !has_come {
             return Ok(None);
         }
+        drop(room.take());
         let packet = line.receive().map_err(|error| order.failed(error))?;
         let Some(mut packet) = packet else { return Ok(None) };
         match wire::decode::<Report>(&packet.bytes)?.0 {
@@ -131,10 +140,24 @@ fn await_start(order: &Order, line: &Line, server: &Link) -> Result<Option<(Chil
                 return Ok(Some((Child::from_pidfd(pid, pidfd), early)));
             }
             Report::NotStarted { errno } => {
-                return Err(order.failed(io::Error::from_raw_os_error(errno)));
+                return Err(not_started(order, io::Error::from_raw_os_error(errno)));
             }
             _ => early.push(packet.bytes),
         }
+    }
+}
+
+fn not_started(order: &Order, error: io::Error) -> Error {
+    let error = order.failed(error);
+    match error.kind() {
+        ErrorKind::LimitExceeded => {
+            let text = format!(
+                "{error} in its fork server, which holds two for each of its children (raise ulimit -n before \
+                 the first use of it, or start fewer at once)"
+            );
+            Error::new(ErrorKind::LimitExceeded, text).named(&order.name)
+        }
+        _ => error,
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) fn start(mut order: Order, job: Job, argument: &[u8]) -> Result<Arc<L
     };
     let child = spawn().map_err(|error| order.failed(error))?;
     let output = order.captured(stdout, stderr);
-    let link = Arc::new(Link::new(order.name, ours, child, true, output));
+    let link = Arc::new(Link::new(order.name, ours, child, None, output));
     reaper::register(&link);
     Ok(link)
 }
