@@ -26,8 +26,8 @@
 //!
 //! | [`StartMethod`] | cost | the child has |
 //! |---|---|---|
-//! | `Spawn`, the default | that of starting this program | nothing of its parent's |
-//! | `ForkServer` | that of a small `fork` | nothing of its parent's; environment and working directory of long ago |
+//! | `Spawn`, the default | that of starting this program | nothing of its parent's memory |
+//! | `ForkServer` | that of a small `fork` | nothing of its parent's memory; environment, working directory and output of long ago |
 //! | `Fork` | that of a `fork` of this process | a copy of everything; only from a process with one thread |
 //!
 //! # Tasks

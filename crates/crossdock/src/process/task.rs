@@ -95,8 +95,10 @@ where
                 std::any::type_name::<A>()
             ),
         })?;
-        // SAFETY: `F` has no size (`entry` checks), so the pointer need only be aligned. A value of it
-        // exists: whoever spawned the task had one, and a `Copy` type may be had twice.
+        // SAFETY: `F` has no size (`entry` checks), so the pointer need only be aligned. Whoever spawned the task
+        // had a value of it, and a `Copy` type may be had twice. That was in another process: for a function, or a
+        // closure that captures nothing, this makes no difference; a captured token without a size that stands for
+        // something done in a process (docs/caveats.md) is the caller's to keep out.
         let task = unsafe { NonNull::<F>::dangling().read() };
         let result = task(argument);
         envelope::seal(&result).map_err(|error| Refusal {
