@@ -47,7 +47,7 @@
 //!
 //! The stdin of a process is `/dev/null`.
 
-mod envelope;
+pub(crate) mod envelope;
 mod failure;
 mod fork_server;
 mod handle;
