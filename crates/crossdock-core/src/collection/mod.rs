@@ -263,7 +263,7 @@ impl<'a> Frame<'a> {
     #[must_use]
     pub fn shard_of(&self, hash: u64) -> usize {
         // The upper bits: the table of the shard uses the lower ones.
-        (u128::from(hash) * self.shards.len() as u128 >> 64) as usize
+        ((u128::from(hash) * self.shards.len() as u128) >> 64) as usize
     }
 
     /// The memory of a shard, as far as `memory` goes. The caller holds the lock of the shard.

@@ -91,7 +91,7 @@ impl<'a> Segments<'a> {
     #[must_use]
     pub fn claim(&self, place: Place, shard: usize, end: u64) -> bool {
         let owner = (shard as u64 + 1) << OWNER_SHIFT;
-        self.entries.get(place.index).is_some_and(|entry| entry.claim(owner | end / PAGE_BYTES))
+        self.entries.get(place.index).is_some_and(|entry| entry.claim(owner | (end / PAGE_BYTES)))
     }
 }
 

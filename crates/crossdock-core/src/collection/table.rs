@@ -251,7 +251,7 @@ fn probe(slots: &[Word], hash: u64) -> impl Iterator<Item = (&Word, &Word)> {
 }
 
 fn slot_of(hash: u64, at: u64) -> u64 {
-    hash >> PLACE_BITS << PLACE_BITS | at / sizes::GRANULE
+    (hash >> PLACE_BITS << PLACE_BITS) | (at / sizes::GRANULE)
 }
 
 /// Entries for which so many slots have room: three quarters.
