@@ -62,6 +62,7 @@
 //! * `npy` (default): read and write `.npy` files, [`npy`].
 //! * `ndarray`: `Array::as_ndarray` and its like.
 //! * `process` (default): processes that run a function of this program, `process`.
+//! * `rayon`: `process::executor::ThreadExecutor`, tasks in threads.
 //! * `tracing`: events of the `tracing` crate where names, channels, regions and processes come and go, never on the way
 //!   of a message: [what is told](docs::chooser#what-is-going-on).
 #![deny(unsafe_code)]

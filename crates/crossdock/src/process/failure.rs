@@ -1,6 +1,7 @@
 //! How a task can fail, beyond its own result: it panics, or its process ends.
 
 use crate::error::{Error, ErrorKind};
+use std::any::Any;
 use std::fmt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -30,19 +31,24 @@ pub struct Panic {
 }
 
 impl Panic {
+    /// A panic of which nobody but its catcher knows.
+    pub(super) fn unseen(payload: &(dyn Any + Send)) -> Self {
+        Self { message: message(payload), location: String::new(), backtrace: String::new() }
+    }
+
     /// What the panic said: the first 64 KiB of it.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// Where it was: file, line and column.
+    /// Where it was: file, line and column. Empty if the task ran in a thread of this process.
     #[must_use]
     pub fn location(&self) -> &str {
         &self.location
     }
 
-    /// The calls that led there, as text: the first 256 KiB of it.
+    /// The calls that led there, as text: the first 256 KiB of it. Empty where the place is.
     #[must_use]
     pub fn backtrace(&self) -> &str {
         &self.backtrace
@@ -51,7 +57,11 @@ impl Panic {
 
 impl fmt::Display for Panic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "panicked at {}: {}", self.location, self.message)
+        match self.location.as_str() {
+            // Known to those only who have watched it.
+            "" => write!(f, "panicked: {}", self.message),
+            location => write!(f, "panicked at {location}: {}", self.message),
+        }
     }
 }
 
@@ -96,6 +106,18 @@ impl Error {
 pub(super) fn panicked(process: &str, panic: Panic) -> Error {
     let text = format!("process \"{process}\" {panic}");
     Error::new(ErrorKind::Panicked, text).named(process).caused_by(panic)
+}
+
+/// The panic of one of many tasks of a process.
+pub(super) fn task_panicked(task: &str, panic: Panic) -> Error {
+    Error::new(ErrorKind::Panicked, format!("task \"{task}\" {panic}")).named(task).caused_by(panic)
+}
+
+/// What a panic says.
+pub(super) fn message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a value that is no text".to_owned())
 }
 
 pub(super) fn died(process: &str, status: Option<ExitStatus>) -> Error {

@@ -48,6 +48,7 @@
 //! The stdin of a process is `/dev/null`.
 
 mod envelope;
+pub mod executor;
 mod failure;
 mod fork_server;
 mod handle;
