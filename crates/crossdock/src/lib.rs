@@ -34,6 +34,7 @@
 //! | to wait for whichever of several channels and events comes first | [`Select`] |
 //! | to wait for another process | [`sync`]: locks, condition variables, semaphores, events, barriers |
 //! | to run a function of this program in another process | `process::Process` |
+//! | to run many calls in worker processes that stay | `process::Pool` |
 //! | raw bytes under a name, also for Python or C | [`SharedBlock`] |
 //! | to see or clean what is there | [`registry`], or the `crossdock` command |
 //! | to see who is connected and who holds what | [`inspect`], `crossdock inspect`, `crossdock top` |

@@ -282,3 +282,16 @@ mod threads {
         first.result().unwrap();
     }
 }
+
+mod processes {
+    use super::*;
+    use crossdock::process::{Pool, StartMethod};
+
+    crossdock::process::init_before_main!();
+
+    #[test]
+    fn a_pool_of_processes_is_an_executor() {
+        suite(&Pool::new(2).unwrap());
+        suite(&Pool::options().workers(3).start(StartMethod::ForkServer).build().unwrap());
+    }
+}

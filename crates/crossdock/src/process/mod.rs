@@ -91,6 +91,7 @@ mod handle;
 mod init;
 mod link;
 mod options;
+pub mod pool;
 mod post;
 mod reaper;
 mod serve;
@@ -104,6 +105,7 @@ pub use failure::Panic;
 pub use handle::{JoinHandle, JoinTimeoutError};
 pub use init::{__init_before_main, init, init_before_main};
 pub use options::{Output, Process, ProcessOptions, StartMethod};
+pub use pool::Pool;
 pub use serve::{is_child, name};
 
 pub(crate) use reaper::thread as reaper_thread;

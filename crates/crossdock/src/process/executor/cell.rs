@@ -256,7 +256,7 @@ impl<R> Cell<R> {
 }
 
 /// The time until a deadline.
-pub(super) fn left(deadline: Deadline) -> Duration {
+pub(crate) fn left(deadline: Deadline) -> Duration {
     Duration::from_nanos(deadline.as_nanos().saturating_sub(now_ns()))
 }
 
@@ -274,6 +274,11 @@ impl<R> Promise<R> {
     /// The task is begun; false if it has been cancelled.
     pub(crate) fn start(&self) -> bool {
         self.cell.start()
+    }
+
+    /// Whether somebody wants to be called.
+    pub(crate) fn calls_out(&self) -> bool {
+        !self.cell.state.lock().callbacks.is_empty()
     }
 
     /// The task has ended.

@@ -7,12 +7,36 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::thread::Thread;
 use std::time::Duration;
 
 /// Something that can use a thread that waits: it does an executor's work meanwhile.
 pub(crate) trait Driver: Send + Sync {
-    /// Works until `is_over`, or until the deadline; may return before.
-    fn drive(&self, deadline: Option<Deadline>, is_over: &mut dyn FnMut() -> bool);
+    /// Works until `waiter` has what it waits for, or until the deadline; may return before.
+    fn drive(&self, deadline: Option<Deadline>, waiter: &dyn Waiter);
+}
+
+/// What a thread waits for that does an executor's work.
+pub(crate) trait Waiter {
+    fn is_over(&self) -> bool;
+
+    /// Unparks the thread when it is over.
+    fn wake(&self, thread: Thread);
+}
+
+impl<R> Waiter for Cell<R> {
+    fn is_over(&self) -> bool {
+        self.is_done()
+    }
+
+    fn wake(&self, thread: Thread) {
+        if !self.add_hook(Box::new({
+            let thread = thread.clone();
+            move || thread.unpark()
+        })) {
+            thread.unpark();
+        }
+    }
 }
 
 /// The result of a task that an [`Executor`](super::Executor) runs.
@@ -120,12 +144,12 @@ impl<R> Future<R> {
         self.wait_until(Some(Deadline::after(timeout)))
     }
 
-    pub(super) fn wait_until(&self, deadline: Option<Deadline>) -> bool {
+    pub(crate) fn wait_until(&self, deadline: Option<Deadline>) -> bool {
         if self.cell.is_done() {
             return true;
         }
         if let Some(driver) = &self.driver {
-            driver.drive(deadline, &mut || self.cell.is_done());
+            driver.drive(deadline, &*self.cell);
         }
         self.cell.wait(deadline)
     }

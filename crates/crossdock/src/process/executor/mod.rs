@@ -1,7 +1,8 @@
 //! Futures, and what makes them come true: the vocabulary of Python's `concurrent.futures`.
 //!
-//! The threads of rayon (`ThreadExecutor`, feature `rayon`) and the calling thread ([`InlineExecutor`]) are an
-//! [`Executor`]; a program that is written for the trait runs its tasks in any of them.
+//! A [`Pool`](crate::process::Pool) of processes, the threads of rayon (`ThreadExecutor`, feature `rayon`) and the
+//! calling thread ([`InlineExecutor`]) all are an [`Executor`]; a program that is written for the trait runs its
+//! tasks in any of them.
 //!
 //! | I want | use |
 //! |---|---|
@@ -10,6 +11,7 @@
 //! | the results as they come | [`as_completed`] |
 //! | to go on when the first of several has ended or failed | [`wait`] |
 //! | to be called back | [`Future::add_done_callback`] |
+//! | chunks, unordered results, parts of one array, limits of time | [`Pool`](crate::process::Pool) itself |
 //!
 //! # When something goes wrong
 //!
@@ -31,6 +33,10 @@ pub use map::Map;
 pub use threads::ThreadExecutor;
 pub use waiting::{AsCompleted, WaitFor, Waited, as_completed, wait};
 
+pub(crate) use cell::{Promise, Tally, left};
+pub(crate) use future::{Driver, Waiter, timed_out};
+pub(crate) use waiting::Gate;
+
 use super::failure::{self, Panic};
 use crate::error::{Error, ErrorKind, Result};
 use serde::Serialize;
@@ -47,13 +53,19 @@ use std::time::Duration;
 ///
 /// ```
 /// use crossdock::process::executor::{Executor, InlineExecutor};
+/// use crossdock::process::{self, Pool};
 ///
 /// fn total(executor: &impl Executor) -> crossdock::Result<u64> {
 ///     executor.map(|x: u64| x * x, 0..10).sum()
 /// }
 ///
+/// # fn main() -> crossdock::Result<()> {
+/// process::init(); // the first line of main
+///
 /// assert_eq!(total(&InlineExecutor::new())?, 285);
-/// # Ok::<(), crossdock::Error>(())
+/// assert_eq!(total(&Pool::new(2)?)?, 285);
+/// # Ok(())
+/// # }
 /// ```
 pub trait Executor {
     /// Has `task` called with `argument`.

@@ -1,12 +1,13 @@
 //! Waiting for several futures.
 
 use super::cell::left;
-use super::future::{Driver, Future};
+use super::future::{Driver, Future, Waiter};
 use crate::error::{Error, ErrorKind, Result};
 use crossdock_sys::clock::Deadline;
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::thread::Thread;
 use std::time::Duration;
 
 /// What [`wait`] waits for.
@@ -141,9 +142,37 @@ impl<R> ExactSizeIterator for AsCompleted<R> {}
 
 /// The numbers of those that have ended and not been looked at.
 pub(crate) struct Gate {
-    ended: Arc<(Mutex<VecDeque<usize>>, Condvar)>,
+    ended: Arc<Ended>,
     /// Whose work is done while one waits: that of the first executor.
     driver: Option<Arc<dyn Driver>>,
+}
+
+#[derive(Default)]
+struct Ended {
+    numbers: Mutex<VecDeque<usize>>,
+    changed: Condvar,
+    /// The thread that waits, if it sleeps elsewhere.
+    thread: Mutex<Option<Thread>>,
+}
+
+impl Ended {
+    fn note(&self, number: usize) {
+        self.numbers.lock().push_back(number);
+        self.changed.notify_all();
+        if let Some(thread) = self.thread.lock().take() {
+            thread.unpark();
+        }
+    }
+}
+
+impl Waiter for Ended {
+    fn is_over(&self) -> bool {
+        !self.numbers.lock().is_empty()
+    }
+
+    fn wake(&self, thread: Thread) {
+        *self.thread.lock() = Some(thread);
+    }
 }
 
 impl Gate {
@@ -160,41 +189,36 @@ impl Gate {
     /// Watches another future.
     pub(crate) fn add<R>(&mut self, number: usize, future: &Future<R>) {
         let ended = Arc::clone(&self.ended);
-        let note = move || {
-            ended.0.lock().push_back(number);
-            ended.1.notify_all();
-        };
-        if !future.add_hook(note) {
-            self.ended.0.lock().push_back(number);
+        if !future.add_hook(move || ended.note(number)) {
+            self.ended.note(number);
         }
         self.driver = self.driver.take().or_else(|| future.driver().cloned());
     }
 
     /// Waits for the next one, if there is any; `None` when the deadline has passed before.
     pub(crate) fn next(&self, deadline: Option<Deadline>, is_any: bool) -> Option<usize> {
-        let (ended, changed) = &*self.ended;
         if !is_any {
             return None;
         }
         if let Some(driver) = &self.driver
-            && ended.lock().is_empty()
+            && !self.ended.is_over()
         {
-            driver.drive(deadline, &mut || !ended.lock().is_empty());
+            driver.drive(deadline, &*self.ended);
         }
-        let mut queue = ended.lock();
-        while queue.is_empty() {
+        let mut numbers = self.ended.numbers.lock();
+        while numbers.is_empty() {
             match deadline.map(left) {
-                None => changed.wait(&mut queue),
+                None => self.ended.changed.wait(&mut numbers),
                 Some(Duration::ZERO) => return None,
-                Some(left) => drop(changed.wait_for(&mut queue, left)),
+                Some(left) => drop(self.ended.changed.wait_for(&mut numbers, left)),
             }
         }
-        queue.pop_front()
+        numbers.pop_front()
     }
 }
 
 impl std::fmt::Debug for Gate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Gate").field("ended", &self.ended.0.lock()).finish_non_exhaustive()
+        f.debug_struct("Gate").field("ended", &*self.ended.numbers.lock()).finish_non_exhaustive()
     }
 }
