@@ -26,6 +26,15 @@ impl<M: Message> Delivery<M> {
         Self { message: Some((message, unsettled)), core: Arc::clone(core) }
     }
 
+    /// The message, and what it is to be acknowledged with.
+    #[cfg(feature = "process")]
+    pub(crate) fn split(mut self) -> (M, Delivery<()>) {
+        let Some((message, unsettled)) = self.message.take() else {
+            unreachable!("a delivery has its message until it is settled")
+        };
+        (message, Delivery::new(&self.core, (), unsettled))
+    }
+
     /// How often the message has been delivered, this time included.
     #[must_use]
     pub fn deliveries(&self) -> u64 {
@@ -54,15 +63,6 @@ impl<M: Message> Delivery<M> {
         } else {
             Err(AcknowledgeError::Lost(message))
         }
-    }
-
-    /// The message, and the delivery that is still to be settled.
-    #[cfg(feature = "process")]
-    pub(crate) fn split(mut self) -> (M, Receipt) {
-        let Some((message, unsettled)) = self.message.take() else {
-            unreachable!("a delivery has its message until it is settled")
-        };
-        (message, Receipt { unsettled: Some(unsettled), core: Arc::clone(&self.core) })
     }
 
     /// Gives the message back at once, for another receiver; the same as dropping the delivery.
@@ -96,32 +96,6 @@ impl<M: Message + fmt::Debug> fmt::Debug for Delivery<M> {
             .field("message", &self.message.as_ref().map(|(message, _)| message))
             .field("deliveries", &self.deliveries())
             .finish_non_exhaustive()
-    }
-}
-
-/// A delivery whose message is elsewhere. The channel holds what is in the message until it is acknowledged.
-#[cfg(feature = "process")]
-#[derive(Debug)]
-#[must_use = "a message that is not acknowledged goes back to the queue"]
-pub(crate) struct Receipt {
-    unsettled: Option<Unsettled>,
-    core: Arc<Core>,
-}
-
-#[cfg(feature = "process")]
-impl Receipt {
-    /// Says that the message has been dealt with; false if somebody else gets it.
-    pub(crate) fn acknowledge(mut self) -> bool {
-        self.unsettled.take().is_some_and(|unsettled| self.core.settle(unsettled, true))
-    }
-}
-
-#[cfg(feature = "process")]
-impl Drop for Receipt {
-    fn drop(&mut self) {
-        if let Some(unsettled) = self.unsettled.take() {
-            self.core.settle(unsettled, false);
-        }
     }
 }
 

@@ -140,7 +140,7 @@ impl Core {
             let (number, _) = split_job(&mut letter)?;
             dead.push((number, letter));
             // It is this process's alone: nobody else reads dead letters.
-            receipt.acknowledge();
+            receipt.acknowledge()?;
         }
         self.lead.pass_on(leading);
         told.append(&mut self.blame(seat, end, dead));

@@ -94,7 +94,7 @@ impl Worker {
             self.answer(answer?)?;
             self.board.note(seat, None);
             // If another one gets it as well, the pool knows of this result.
-            receipt.acknowledge();
+            let _ = receipt.acknowledge();
             done += 1;
             if self.is_worn_out(done) {
                 return Ok(Exit::Retired);
