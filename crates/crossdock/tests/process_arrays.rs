@@ -31,9 +31,13 @@ fn join<R: DeserializeOwned>(handle: JoinHandle<R>) -> Result<R, Error> {
     Ok(handle.join_timeout(PATIENCE)?)
 }
 
-/// The names that processes of this one have left behind.
+/// The names that this process has left behind.
 fn mailboxes() -> Vec<String> {
-    let prefix = format!("process-{}-", std::process::id());
+    mailboxes_of(std::process::id())
+}
+
+fn mailboxes_of(pid: u32) -> Vec<String> {
+    let prefix = format!("process-{pid}-");
     let names = registry::list().unwrap().into_iter().map(|entry| entry.name);
     names.filter(|name| name.starts_with(&prefix)).collect()
 }
@@ -273,7 +277,8 @@ fn maps_and_lists_go_to_processes_and_arrays_do_not_go_into_them() {
     for handle in handles {
         join(handle).unwrap();
     }
-    assert_eq!((counts.get("be").unwrap(), counts.len(), seen.len()), (Some(6), 4, 18));
+    assert_eq!(counts.get("be").unwrap(), Some(6));
+    assert_eq!((counts.len().unwrap(), seen.len().unwrap()), (4, 18));
 
     let arrays = SharedMap::<u8, Array<u8>>::create(&unique("arrays")).unwrap();
     let error = arrays.insert(&1, &Array::from_slice(&[1]).unwrap()).unwrap_err();
@@ -350,6 +355,57 @@ fn a_result_outlives_its_process_and_a_long_wait() {
         assert_eq!(join(handle).unwrap().unwrap().len(), len);
     }
     assert!(mailboxes().is_empty());
+}
+
+#[test]
+fn a_process_that_dies_over_its_argument_keeps_nobody_waiting() {
+    /// Ends the process that reads it.
+    #[derive(Debug, Serialize)]
+    struct Deadly;
+    impl<'de> Deserialize<'de> for Deadly {
+        fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+            std::process::abort()
+        }
+    }
+    for method in METHODS {
+        let value = Value::create(&unique("deadly"), Atomic::new(1_u32)).unwrap();
+        let task = |_: (Value<Atomic<u32>>, Deadly)| ();
+        let handle = by(method).spawn(task, (value, Deadly)).unwrap();
+        assert_eq!(join(handle).unwrap_err().kind(), ErrorKind::Died);
+    }
+}
+
+#[test]
+fn a_result_that_nobody_wants_leaves_nothing() {
+    for method in METHODS {
+        let handle = by(method).spawn(squares, 100).unwrap();
+        assert!(handle.wait_timeout(PATIENCE).unwrap());
+        let pid = handle.pid();
+        drop(handle);
+        assert_eq!(mailboxes_of(pid), [""; 0]);
+    }
+}
+
+#[test]
+fn a_panic_in_the_middle_of_a_value_leaves_nothing_behind() {
+    struct Panics(Array<u8>);
+    impl Serialize for Panics {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            self.0.serialize(serializer)?;
+            panic!("on purpose")
+        }
+    }
+    impl<'de> Deserialize<'de> for Panics {
+        fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            Array::deserialize(deserializer).map(Self)
+        }
+    }
+    let array = Array::from_slice(&[1, 2, 3]).unwrap();
+    let panics = Panics(array.clone());
+    let spawn = std::panic::AssertUnwindSafe(|| Process::spawn(|_: Panics| (), panics));
+    assert!(std::panic::catch_unwind(spawn).is_err());
+    assert!(postcard::to_stdvec(&array).is_err(), "nobody collects arrays any more");
+    assert!(array.try_into_mut().is_ok(), "nobody keeps it");
 }
 
 fn echo(array: ArrayMut<u8>) -> ArrayMut<u8> {

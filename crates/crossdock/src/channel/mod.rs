@@ -38,6 +38,8 @@ pub mod latest;
 pub(crate) mod map;
 pub(crate) mod message;
 mod options;
+#[cfg(feature = "process")]
+mod outlook;
 pub(crate) mod parcel;
 mod queue;
 mod ready;
@@ -58,6 +60,8 @@ pub use error::{
 };
 pub use message::{ArrayMessage, Message, Record, SharedMessage};
 pub use options::ChannelOptions;
+#[cfg(feature = "process")]
+pub(crate) use outlook::Outlook;
 pub(crate) use ready::sealed::Waiting;
 pub use ready::{ReceivingEnd, SendingEnd};
 pub use receiver::{Iter, Receiver};

@@ -2,6 +2,8 @@
 
 use super::core::{Core, End, NotReceived, NotSent};
 use super::message;
+#[cfg(feature = "process")]
+use super::outlook::Outlook;
 use super::parcel::{Inbox, Parcel, tickets};
 use crate::error::{Error, ErrorKind, Result};
 use crossdock_core::deliveries::{Deliveries, Row};
@@ -402,15 +404,25 @@ impl Core {
         }
     }
 
-    /// Waits until every message has been acknowledged, or given up as a dead letter; false when the deadline has passed
-    /// before.
+    /// Waits until every message has been acknowledged, or given up as a dead letter, or nobody is left who might receive
+    /// one; `None` when the deadline has passed before.
     #[cfg(feature = "process")]
-    pub(crate) fn await_acknowledged(&self, deadline: Option<Deadline>) -> Result<bool> {
+    pub(crate) fn await_acknowledged(&self, deadline: Option<Deadline>) -> Result<Option<Outlook>> {
         self.check_ours()?;
         let (ring, rows) = (self.ring()?, self.rows().ok_or_else(|| self.not_acknowledged())?);
-        // What leaves the queue is in a row before that.
-        let is_done = || matches!(ring.next(), Ok(Next::Empty)) && rows.is_settled();
-        Ok(self.wait_for(End::Sender, deadline, || is_done().then_some(())).is_some())
+        // What leaves the queue is in a row before that. What is put while the rows are looked through may be taken into one
+        // that has been passed already, so nothing may have been put.
+        let is_done = || {
+            let before = ring.totals();
+            let is_empty = || matches!(ring.next(), Ok(Next::Empty));
+            is_empty() && rows.is_settled() && is_empty() && ring.totals() == before
+        };
+        let is_alone = || self.is_over_for_putters();
+        let attempt = || match is_done() {
+            true => Some(Outlook::Ready),
+            false => is_alone().then_some(Outlook::Over),
+        };
+        Ok(self.wait_for(End::Sender, deadline, attempt))
     }
 
     /// Wakes those who wait for that: a message has been acknowledged.
