@@ -403,7 +403,7 @@ mod tests {
             Header::from_bytes(&bytes, 280).unwrap_err()
         };
         assert_eq!(spoil(0, b"x"), Mismatch::Foreign);
-        assert_eq!(spoil(8, &[2]), Mismatch::Version { found: 2 });
+        assert_eq!(spoil(8, &[99]), Mismatch::Version { found: 99 });
         assert_eq!(spoil(16, &[1, 2, 3, 4]), Mismatch::ByteOrder);
         for (offset, value) in [(12, 0), (12, 9), (20, 1), (72, 99), (72, 0), (73, 0), (73, 9)] {
             assert!(matches!(spoil(offset, &[value]), Mismatch::Field(_)), "{offset} = {value}");

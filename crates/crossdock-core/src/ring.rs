@@ -26,6 +26,10 @@
 //! Storing `READY` releases the payload; seeing it (`Acquire`) sees the payload. A sender overwrites a
 //! message only after it has seen the head pass it, which its taker did (`AcqRel`) after reading it.
 //!
+//! A slot that its sender or its receiver of the lap before is not done with is waited for, asleep as well. So whoever is
+//! done with a slot looks at the cursor after that, and whoever sleeps looks at the slot after the cursor has come round
+//! to it: one of them sees the other (`Slots::leave`).
+//!
 //! # Owner death
 //!
 //! The one commit store of a send is `READY`, of a receive the exchange to `TAKEN`. A word that is
@@ -213,7 +217,8 @@ impl<'a> Ring<'a> {
         self.slots.distance(head, tail)
     }
 
-    /// Messages and claims in the queue, at about this moment.
+    /// Messages and claims in the queue, at about this moment. What somebody has sent or taken who died before it moved a
+    /// cursor on, up to a batch of it, is counted wrongly until somebody comes to that place.
     #[must_use]
     pub fn len(&self) -> usize {
         let head = self.head.position.load(Acquire);
@@ -309,10 +314,14 @@ impl<'a> Ring<'a> {
     }
 
     /// Sends a claimed slot, with the same payload if it was armed: the commit store.
+    ///
+    /// Returns whether the tail had come round to the slot before it was free for the next lap: then another sender may
+    /// be asleep until just this.
     #[inline]
-    pub fn publish(&self, claim: Claim<'a>, payload: &[u64]) {
+    #[must_use]
+    pub fn publish(&self, claim: Claim<'a>, payload: &[u64]) -> bool {
         self.commit(&claim, payload);
-        self.slots.end(self.tail, &claim);
+        self.slots.end(self.tail, &claim)
     }
 
     #[inline]
@@ -441,15 +450,17 @@ impl<'a> Ring<'a> {
     /// then its payload may be anything.
     #[inline]
     pub fn take(&self, message: &Message, me: Party) -> bool {
-        let is_mine = self.take_only(message, me);
+        let is_mine = self.take_briefly(message, me);
         if is_mine {
             self.advance(self.head, message.position);
         }
         is_mine
     }
 
+    /// As [`take`](Self::take), by somebody who is done with the message at once: the head stays until
+    /// [`finish_brief`](Self::finish_brief), unless somebody moves it on who cannot wait for that.
     #[inline]
-    fn take_only(&self, message: &Message, me: Party) -> bool {
+    pub fn take_briefly(&self, message: &Message, me: Party) -> bool {
         let Some(slot) = self.slot(message.position) else { return false };
         let lap = message.position & LAP_MASK;
         let mine = word_of(lap, me, TAKEN);
@@ -492,16 +503,28 @@ impl<'a> Ring<'a> {
         }
     }
 
-    /// Is done with a taken message: the slot's next one can be taken. (Its room has been free for
-    /// senders since it was taken.)
+    /// Is done with a taken message: the slot's next one can be taken, and the head is behind it. (Its room has been
+    /// free for senders since it was taken.)
     ///
-    /// Returns whether the head has come round to the slot meanwhile: then another receiver may be
-    /// asleep until just this.
+    /// Returns whether the head had come round to the slot before that: then another receiver may be asleep until just
+    /// this. Nobody who sleeps is overlooked: the head is looked at after the slot is open for all to see, and a
+    /// sleeper has looked at the slot after the head.
     #[inline]
     #[must_use]
     pub fn finish(&self, message: &Message) -> bool {
+        if let Some(slot) = self.slot(message.position) {
+            // An exchange, so that the head is looked at after it.
+            slot.take.word.swap(next_lap(message.position & LAP_MASK) | OPEN, SeqCst);
+        }
+        Slots::has_come_round(self.head, message.position)
+    }
+
+    /// As [`finish`](Self::finish), after [`take_briefly`](Self::take_briefly): moves the head as well.
+    #[inline]
+    #[must_use]
+    pub fn finish_brief(&self, message: &Message) -> bool {
         self.open(message.position);
-        (self.head.position.load(Relaxed) ^ message.position) & INDEX_MASK == 0
+        self.slots.leave(self.head, message.position)
     }
 
     /// The slot's next message can be taken.

@@ -79,8 +79,12 @@ impl Core {
             ring.arm(&mut claim, parcel.words());
             self.hand_over(&parcel.arrays);
         }
-        ring.publish(claim, parcel.words());
-        self.map.table.control.not_empty.notify();
+        let is_awaited = ring.publish(claim, parcel.words());
+        let control = self.map.table.control;
+        control.not_empty.notify();
+        if is_awaited {
+            control.not_full.notify_all();
+        }
         Ok(())
     }
 
@@ -100,11 +104,15 @@ impl Core {
         {
             sent += 1;
         }
-        batch.end();
+        let is_awaited = batch.end();
+        let control = self.map.table.control;
         match sent {
             0 => {}
-            1 => self.map.table.control.not_empty.notify(),
-            _ => self.map.table.control.not_empty.notify_all(),
+            1 => control.not_empty.notify(),
+            _ => control.not_empty.notify_all(),
+        }
+        if is_awaited {
+            control.not_full.notify_all();
         }
         // Letting go of a handle may take a while.
         messages.by_ref().take(sent).for_each(drop);
@@ -311,6 +319,13 @@ impl Core {
             let row = self.take_to_acknowledge(ring, rows, message, &words)?;
             return row.map(|row| self.deliver(row, inbox)).transpose();
         }
+        if self.settings().arrays == 0 {
+            let is_mine = ring.take_briefly(message, me);
+            if is_mine {
+                self.tell(ring.finish_brief(message));
+            }
+            return Ok(is_mine.then_some(None));
+        }
         if !ring.take(message, me) {
             return Ok(None);
         }
@@ -420,7 +435,12 @@ impl Core {
     /// Is done with a taken message, and wakes whom that may concern.
     #[inline]
     fn finish(&self, ring: &Ring<'_>, message: &Message) {
-        let is_awaited = ring.finish(message);
+        self.tell(ring.finish(message));
+    }
+
+    /// Wakes a sender for the room of a message, and if its slot `is_awaited` the receivers.
+    #[inline]
+    fn tell(&self, is_awaited: bool) {
         self.map.table.control.not_full.notify();
         if is_awaited {
             self.map.table.control.not_empty.notify_all();

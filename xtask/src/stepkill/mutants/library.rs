@@ -8,9 +8,9 @@ pub(super) const MUTANTS: [Mutant; 13] = [
         file: "crossdock/src/channel/queue.rs",
         original: "            self.hand_over(&parcel.arrays);
         }
-        ring.publish(claim, parcel.words());",
+        let is_awaited = ring.publish(claim, parcel.words());",
         bug: "        }
-        ring.publish(claim, parcel.words());
+        let is_awaited = ring.publish(claim, parcel.words());
         self.hand_over(&parcel.arrays);",
         part: "library",
         primitive: "send",
