@@ -74,6 +74,8 @@ pub mod docs;
 mod error;
 mod huge;
 pub mod inspect;
+#[cfg(feature = "process")]
+mod letter;
 mod member;
 mod named;
 mod namespace;

@@ -34,7 +34,43 @@
 //!
 //! A task is a plain `fn` (an instance of a generic one as well), or a closure that captures nothing. Its
 //! argument and its result are serde values of at most [`INLINE_BYTES_MAX`]: what is larger belongs into an
-//! [`Array`](crate::Array).
+//! [`Array`](crate::Array), which travels as a handle.
+//!
+//! | in an argument or a result, anywhere in it | what travels |
+//! |---|---|
+//! | [`Array`](crate::Array), [`AnyArray`](crate::AnyArray) | a handle: all read the same memory |
+//! | [`ArrayMut`](crate::ArrayMut) | a handle that changes hands: the other one may write, and gives it back as a result |
+//! | [`Value`](crate::Value), and the locks in it; an `Array` under a name | its name: opened where it arrives |
+//! | the ends of [channels](crate::channel) | the name of the channel: another handle on it |
+//! | [`Error`](crate::Error) | itself: a task can return a [`Result`](crate::Result) |
+//!
+//! At most 8 arrays travel in one value (7 if there are more than 248 other bytes). A value that is sent owns its
+//! `ArrayMut`s: one behind an `Arc` or a reference is an error if anybody else has it.
+//!
+//! ```
+//! use crossdock::process::{self, Process};
+//! use crossdock::{Array, ArrayMut};
+//!
+//! fn blur((image, mut rows, first): (Array<f32>, ArrayMut<f32>, usize)) -> ArrayMut<f32> {
+//!     for (i, pixel) in rows.iter_mut().enumerate() {
+//!         let at = first * 1000 + i;
+//!         *pixel = (image[at.saturating_sub(1)] + image[at]) / 2.0;
+//!     }
+//!     rows
+//! }
+//!
+//! fn main() -> crossdock::Result<()> {
+//!     process::init();
+//!
+//!     let image = Array::from_fn([100, 1000], |i| i as f32)?;
+//!     let (upper, lower) = ArrayMut::uninit([100, 1000])?.split_at(50);
+//!     let upper = Process::spawn(blur, (image.clone(), upper, 0))?;
+//!     let lower = Process::spawn(blur, (image, lower, 50))?;
+//!     let blurred = upper.join()?.unsplit(lower.join()?).unwrap(); // the same memory, never copied
+//!     assert_eq!(blurred[77_000], 76_999.5);
+//!     Ok(())
+//! }
+//! ```
 //!
 //! # When something goes wrong
 //!
@@ -47,13 +83,14 @@
 //!
 //! The stdin of a process is `/dev/null`.
 
-mod envelope;
+pub(crate) mod envelope;
 mod failure;
 mod fork_server;
 mod handle;
 mod init;
 mod link;
 mod options;
+mod post;
 mod reaper;
 mod serve;
 mod start;
