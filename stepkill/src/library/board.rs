@@ -179,9 +179,10 @@ impl Board {
     /// Receives that a death cut off.
     fn cut_off(&self) -> usize {
         // Whoever lives and asks is not inside a receive. A batch counts for each of its messages.
-        let cut_off = self.receives.iter().map(|[begun, ended]| {
-            begun.load(Relaxed).saturating_sub(ended.load(Relaxed)) as usize
-        });
+        let cut_off = self
+            .receives
+            .iter()
+            .map(|[begun, ended]| begun.load(Relaxed).saturating_sub(ended.load(Relaxed)) as usize);
         cut_off.sum()
     }
 }

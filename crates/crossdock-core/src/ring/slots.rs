@@ -1,8 +1,8 @@
 //! The slots of a ring, and the rest of messages that are too long for them.
 
 use super::slot::{
-    ARMED, ARMED_LONG, Arrays, Cursor, FREE, INDEX_BITS, INDEX_MASK, LAP_MASK, LAP_ONE, SHORT_WORDS,
-    SLOT_WORDS, Slot, Words, Written, next_lap, ready, word_of, worker,
+    ARMED, ARMED_LONG, Arrays, Cursor, FREE, INDEX_BITS, INDEX_MASK, LAP_MASK, LAP_ONE,
+    SHORT_WORDS, SLOT_WORDS, Slot, Words, Written, next_lap, ready, word_of, worker,
 };
 use super::{ATTEMPTS_MAX, CAPACITY_MAX, Claim, Message, NONSENSE, Refused};
 use crate::party::Party;

@@ -35,9 +35,13 @@ pub(super) fn play() -> Play {
             .recoverer(settles::<Record>),
         Case::new("send_many to a sleeper", sends_many::<Unique>, sleeps_to_receive)
             .sleeper(Sleeper::Before),
-        Case::new("recv_many, queue full, a sender asleep", receives_many::<Unique>, sleeps_at_full)
-            .brief()
-            .sleeper(Sleeper::Before),
+        Case::new(
+            "recv_many, queue full, a sender asleep",
+            receives_many::<Unique>,
+            sleeps_at_full,
+        )
+        .brief()
+        .sleeper(Sleeper::Before),
         Case::new("send_many, queue full, another sender behind", sends_too_many, sleeps_to_send)
             .other(makes_room)
             .sleeper(Sleeper::Behind),
@@ -102,11 +106,7 @@ fn prepare<M: Item>(
     Ok((first..first + count, messages?))
 }
 
-fn post_many<M: Item>(
-    a: Actor,
-    tx: &Sender<M>,
-    (ids, messages): (Range<usize>, Vec<M>),
-) -> Done {
+fn post_many<M: Item>(a: Actor, tx: &Sender<M>, (ids, messages): (Range<usize>, Vec<M>)) -> Done {
     ids.clone().for_each(|id| a.sending(id));
     tx.send_many(messages).map_err(|(_, error)| error)?;
     ids.for_each(|id| a.sent(id));
