@@ -38,6 +38,7 @@
 
 mod batch;
 pub mod broadcast;
+mod claim;
 pub mod latest;
 mod readers;
 mod slot;
@@ -46,6 +47,7 @@ mod unseen;
 mod way;
 
 pub use batch::{RecvBatch, SendBatch};
+pub use claim::Claim;
 pub use slot::{
     Arrays, Claimed, Cursor, MESSAGE_WORDS_MAX, OwnedSlots, SHORT_WORDS, SLOT_WORDS, Taken, Words,
     Written, messages_of,
@@ -55,8 +57,8 @@ use crate::Corrupt;
 use crate::party::Party;
 use crate::primitive::{AtomicU64, fence, spin_loop};
 use slot::{
-    CLAIMED, FREE, HOLE, INDEX_BITS, INDEX_MASK, LAP_MASK, LEN_MASK, OPEN, READY, STATE_MASK, Slot,
-    TAKEN, is_done, len_of, next_lap, word_of, worker,
+    FREE, HOLE, INDEX_BITS, INDEX_MASK, LAP_MASK, LEN_MASK, OPEN, READY, STATE_MASK, Slot, TAKEN,
+    is_done, len_of, next_lap, word_of, worker,
 };
 use slots::{Room, Slots};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
@@ -65,40 +67,11 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 pub const CAPACITY_MAX: usize = 1 << INDEX_BITS;
 
 /// A ring in shared memory, seen by one process.
-///
 #[derive(Clone, Copy, Debug)]
 pub struct Ring<'a> {
     head: &'a Cursor,
     tail: &'a Cursor,
     slots: Slots<'a>,
-}
-
-/// A slot that this process has claimed and not yet sent.
-#[derive(Debug)]
-#[must_use = "an unsent claim holds the queue up"]
-pub struct Claim<'a> {
-    slot: Slot<'a>,
-    position: u64,
-    party: Party,
-}
-
-impl<'a> Claim<'a> {
-    /// Claims a slot that is free, for `me`; `None` if somebody else was faster.
-    #[inline]
-    fn new(slot: Slot<'a>, position: u64, party: Party) -> Option<Self> {
-        let lap = position & LAP_MASK;
-        let mine = word_of(lap, party, CLAIMED);
-        // Sequentially consistent for a reader of a broadcast that is just coming.
-        let exchanged = slot.claim.word.compare_exchange(lap | FREE, mine, SeqCst, Relaxed);
-        exchanged.is_ok().then_some(Self { slot, position, party })
-    }
-
-    /// The slot can be claimed in the next lap.
-    #[inline]
-    fn free(&self) {
-        let free = next_lap(self.position & LAP_MASK) | FREE;
-        self.slot.claim.word.store(free, Release);
-    }
 }
 
 /// A message at the head of the queue, not yet taken.
