@@ -82,6 +82,15 @@ impl Pair {
         Ok(Self { a, b: None, id })
     }
 
+    /// Starts a Python process with a dictionary that a server has.
+    pub(crate) fn python_map(bench: &Bench, stand: &Stand) -> Result<Self> {
+        let id = bench.pair_id();
+        let command = python::map_command(&bench.options.python, stand);
+        let mut a = Peer::spawn("python map".to_owned(), command)?;
+        a.hear("ready", LIMIT)?;
+        Ok(Self { a, b: None, id })
+    }
+
     /// A burst; the samples are A's.
     pub(crate) fn burst(&mut self, count: usize, pause_ns: u64) -> Result<Vec<f64>> {
         let request = format!("burst {count} {pause_ns}");

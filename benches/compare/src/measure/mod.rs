@@ -2,6 +2,7 @@
 
 pub(crate) mod carry;
 mod hops;
+mod map;
 mod p1;
 mod p11;
 mod p2;
@@ -36,6 +37,7 @@ pub(crate) const MEASURES: &[Measure] = &[
     p8::MEASURE,
     p9::MEASURE,
     p11::MEASURE,
+    map::MEASURE,
 ];
 
 const KIB: usize = 1 << 10;

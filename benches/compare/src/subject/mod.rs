@@ -9,6 +9,7 @@ pub(crate) mod floor;
 pub(crate) mod iceoryx2;
 pub(crate) mod ipc_channel;
 pub(crate) mod lock;
+pub(crate) mod map;
 pub(crate) mod memory;
 pub(crate) mod pipe;
 pub(crate) mod pthread;
@@ -65,6 +66,7 @@ const ROLES: &[(&str, Role)] = &[
     ("memory-private", memory::private),
     ("memory-segment", memory::segment),
     ("process-starts", start::starts),
+    ("maps", map::maps),
 ];
 
 /// Runs the role that `place` names.

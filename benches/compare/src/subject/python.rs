@@ -11,11 +11,17 @@ const SCRIPT: &str = include_str!("queue.py");
 /// The processes that share a lock.
 const LOCK_SCRIPT: &str = include_str!("lock.py");
 
+/// A dictionary and its server.
+const MAP_SCRIPT: &str = include_str!("map.py");
+
 /// The processes at the ends of a queue.
 const STREAM_SCRIPT: &str = include_str!("stream.py");
 
 /// What the lock and the queue need.
 pub(crate) const LOCK_MODULE: &str = "multiprocessing.synchronize";
+
+/// What the dictionary needs.
+pub(crate) const MANAGER_MODULE: &str = "multiprocessing.managers";
 
 /// Why there will be no Python rows, or `None` if there will: whether it has what they need.
 pub(crate) fn missing(python: &str, module: &str) -> Option<String> {
@@ -54,6 +60,13 @@ pub(crate) fn lock_command(python: &str, processes: usize, stand: &Stand) -> Com
     let mut command = Command::new(python);
     command.args(["-c", LOCK_SCRIPT, &processes.to_string(), &cpu_list(stand)]);
     command.arg(stand.priority.name());
+    command
+}
+
+/// The command that starts a process with a dictionary, which starts the server.
+pub(crate) fn map_command(python: &str, stand: &Stand) -> Command {
+    let mut command = Command::new(python);
+    command.args(["-c", MAP_SCRIPT, &cpu_list(stand), stand.priority.name()]);
     command
 }
 

@@ -21,7 +21,7 @@ mod open;
 mod seal;
 
 pub(crate) use message::Typed;
-pub(crate) use named::Kept;
+pub(crate) use named::{Kept, deserialize, serialize};
 pub(crate) use seal::note_drop;
 
 use crate::arena::lease::Lease;
@@ -104,6 +104,11 @@ impl Letter {
     /// Whether there are arrays in it.
     pub(crate) fn has_arrays(&self) -> bool {
         !self.arrays.is_empty()
+    }
+
+    /// Whether there is an `ArrayMut` in it.
+    pub(crate) fn has_unique(&self) -> bool {
+        self.arrays.iter().any(|array| array.ticket.is_unique)
     }
 
     /// A letter of plain bytes, as [`bytes`](Self::bytes) of another gave them.

@@ -82,15 +82,31 @@
 //! | the handle is dropped | the process goes on, and leaves no zombie |
 //!
 //! The stdin of a process is `/dev/null`.
+//!
+//! # Talking
+//!
+//! | I want | use | in Python |
+//! |---|---|---|
+//! | several processes to put and get any serde values | [`Queue`] | `Queue` |
+//! | to know when all that was put is done, though workers die | [`JoinableQueue`] | `JoinableQueue` |
+//! | two processes to talk | [`pipe`], a [`Connection`] each | `Pipe()` |
+//! | one to tell another | [`one_way_pipe`] | `Pipe(False)` |
+//! | to wait for many of these | [`wait`], [`Select`](crate::Select) | `connection.wait` |
+//! | arrays and records as fast as can be | [`channel`](crate::channel) | |
 
+mod ends;
 pub(crate) mod envelope;
 mod failure;
 mod fork_server;
 mod handle;
 mod init;
+mod joinable;
 mod link;
 mod options;
+mod pipe;
 mod post;
+mod put;
+mod queue;
 mod reaper;
 mod serve;
 mod start;
@@ -102,7 +118,11 @@ pub use envelope::INLINE_BYTES_MAX;
 pub use failure::Panic;
 pub use handle::{JoinHandle, JoinTimeoutError};
 pub use init::{__init_before_main, init, init_before_main};
+pub use joinable::JoinableQueue;
 pub use options::{Output, Process, ProcessOptions, StartMethod};
+pub use pipe::{Connection, PipeReader, PipeWriter, one_way_pipe, pipe, wait};
+pub use put::PutError;
+pub use queue::Queue;
 pub use serve::{is_child, name};
 
 pub(crate) use reaper::thread as reaper_thread;

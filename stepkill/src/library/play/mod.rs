@@ -8,6 +8,8 @@ mod channel;
 mod delivery;
 mod fan_out;
 mod latest;
+mod list;
+mod map;
 mod reaper;
 mod recv;
 mod send;
@@ -34,5 +36,7 @@ pub(crate) fn all() -> Vec<Play> {
         channel::play(),
         reaper::play(),
         block::play(),
+        map::play(),
+        list::play(),
     ]
 }
