@@ -82,9 +82,9 @@ pub(super) const MUTANTS: [Mutant; 21] = [
         name: "a batch has the memory before it has taken the message",
         file: "crossdock/src/channel/queue.rs",
         original: "if self.sight_message(ring, &message, inbox).is_err() || !batch.take(&message) {",
-        bug: "let outcome = self.sight_message(ring, &message, inbox);
-            let outcome = outcome.and_then(|()| inbox.open(|ticket, region| self.adopt(ticket, region)));
-            if outcome.is_err() || !batch.take(&message) {",
+        bug: "let early = self.sight_message(ring, &message, inbox);
+            let early = early.and_then(|()| inbox.open(|ticket, region| self.adopt(ticket, region)));
+            if early.is_err() || !batch.take(&message) {",
         part: "library",
         primitive: "batch",
         scenarios: "S1",
