@@ -1,12 +1,13 @@
 //! The receiving end.
 
+use super::batch::BATCH_MAX;
 use super::core::{Core, End, NotReceived};
 use super::delivery::{DeadLetters, Delivery};
 use super::error::{RecvError, RecvTimeoutError, TryRecvError};
 use super::message::{Message, MessageType};
 use super::options::ChannelOptions;
 use super::parcel::Inbox;
-use super::queue::{BATCH_MAX, Unsettled};
+use super::queue::Unsettled;
 use super::waiting::Pace;
 use super::{open_within, without_end};
 use crate::error::{ErrorKind, Result};

@@ -66,7 +66,7 @@ pub(super) const MUTANTS: [Mutant; 21] = [
     },
     Mutant {
         name: "a message of a batch is sent before its memory is handed over",
-        file: "crossdock/src/channel/queue.rs",
+        file: "crossdock/src/channel/batch.rs",
         original: "            self.hand_over(&parcel.arrays);
         }
         batch.publish(claim, parcel.words());",
@@ -80,7 +80,7 @@ pub(super) const MUTANTS: [Mutant; 21] = [
     },
     Mutant {
         name: "a batch has the memory before it has taken the message",
-        file: "crossdock/src/channel/queue.rs",
+        file: "crossdock/src/channel/batch.rs",
         original: "if self.sight_message(ring, &message, inbox).is_err() || !batch.take(&message) {",
         bug: "let early = self.sight_message(ring, &message, inbox);
             let early = early.and_then(|()| inbox.open(|ticket, region| self.adopt(ticket, region)));
