@@ -26,6 +26,7 @@
 
 #[cfg(feature = "async")]
 pub(crate) mod asynchronous;
+mod batch;
 pub mod broadcast;
 mod bytes;
 pub(crate) mod core;
