@@ -283,6 +283,13 @@ impl<'a> Deliveries<'a> {
         })
     }
 
+    /// Whether every message that has been delivered is acknowledged or a dead letter.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.rows()
+            .all(|(_, row)| matches!(row[0].load(Acquire) & STATE_MASK, FREE | DEAD | READING))
+    }
+
     /// Calls `look` with every message in the rows, at about this moment.
     pub fn for_each(&self, mut look: impl FnMut(&[u64])) {
         for (_, row) in self.rows().filter(|(_, row)| row[0].load(Acquire) & STATE_MASK >= READY) {

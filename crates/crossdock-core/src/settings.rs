@@ -12,6 +12,8 @@ pub const ARRAYS_MAX: usize = 8;
 pub const UNACKNOWLEDGED_MAX: u32 = 1 << 16;
 /// Bytes of the settings in a header.
 pub const SETTINGS_BYTES: usize = 24;
+/// Bytes of the word that says what parts a message has, where they vary.
+pub const PARTS_BYTES: usize = 8;
 
 const _: () = assert!(ARRAYS_MAX * TICKET_WORDS_MAX + RECORD_BYTES_MAX / 8 <= MESSAGE_WORDS_MAX);
 
@@ -41,6 +43,43 @@ pub enum WhenFull {
     DropOldest = 2,
 }
 
+/// What parts a message has that says so itself, in its first word.
+///
+/// | bits | what |
+/// |---|---|
+/// | 0 to 7 | arrays |
+/// | 8 to 15 | whether the bytes are those of the first array |
+/// | 16 to 31 | bytes behind the tickets |
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// Arrays.
+    pub arrays: u8,
+    /// Whether the bytes are those of the first array, because they are too many for the message.
+    pub is_long: bool,
+    /// Bytes in it that are not arrays.
+    pub bytes: u16,
+}
+
+impl Parts {
+    /// The word.
+    #[must_use]
+    pub fn to_word(self) -> u64 {
+        u64::from(self.arrays) | u64::from(self.is_long) << 8 | u64::from(self.bytes) << 16
+    }
+
+    /// The parts that a word means in a channel of `settings`; `None` for a word that no message has there.
+    #[must_use]
+    pub fn from_word(word: u64, settings: &Settings) -> Option<Self> {
+        let parts =
+            Self { arrays: word as u8, is_long: word >> 8 & 1 == 1, bytes: (word >> 16) as u16 };
+        let fits = parts.to_word() == word
+            && parts.arrays <= settings.arrays
+            && usize::from(parts.bytes) + PARTS_BYTES <= usize::from(settings.record_bytes)
+            && !(parts.is_long && parts.arrays == 0);
+        fits.then_some(parts)
+    }
+}
+
 /// What a channel is made for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
@@ -50,8 +89,10 @@ pub struct Settings {
     pub when_full: WhenFull,
     /// Places for arrays in a message.
     pub arrays: u8,
-    /// Bytes in a message that are not arrays.
+    /// Bytes in a message that are not arrays; [`Parts`] among them, if they vary.
     pub record_bytes: u16,
+    /// Whether each message says what parts it has, those above being the most.
+    pub is_varied: bool,
     /// How often a message is delivered before it becomes a dead letter; 0 if receivers need not acknowledge.
     pub deliveries_max: u16,
     /// Messages that can be received and not yet acknowledged.
@@ -81,6 +122,7 @@ impl Settings {
         bytes[0] = self.mode as u8;
         bytes[1] = self.when_full as u8;
         bytes[2] = self.arrays;
+        bytes[3] = u8::from(self.is_varied);
         bytes[4..6].copy_from_slice(&self.record_bytes.to_le_bytes());
         bytes[6..8].copy_from_slice(&self.deliveries_max.to_le_bytes());
         bytes[8..12].copy_from_slice(&self.unacknowledged_max.to_le_bytes());
@@ -111,6 +153,11 @@ impl Settings {
             },
             arrays: bytes[2],
             record_bytes: u16_at(4),
+            is_varied: match bytes[3] {
+                0 => false,
+                1 => true,
+                _ => return Err(Mismatch::Field("size of messages")),
+            },
             deliveries_max: u16_at(6),
             unacknowledged_max: u32_at(8),
             bytes_max: u64::from(u32_at(16)) | u64::from(u32_at(20)) << 32,
@@ -121,7 +168,8 @@ impl Settings {
 
     fn check(&self) -> Result<(), Mismatch> {
         let is_small = usize::from(self.arrays) <= ARRAYS_MAX
-            && usize::from(self.record_bytes) <= RECORD_BYTES_MAX;
+            && usize::from(self.record_bytes) <= RECORD_BYTES_MAX
+            && (!self.is_varied || usize::from(self.record_bytes) >= PARTS_BYTES);
         if !is_small {
             return Err(Mismatch::Field("size of messages"));
         }
@@ -156,6 +204,7 @@ mod tests {
             when_full: WhenFull::DropOldest,
             arrays: 2,
             record_bytes: 64,
+            is_varied: true,
             deliveries_max: 3,
             unacknowledged_max: 70_000 - 10_000,
             bytes_max: 1 << 40 | 77,
@@ -171,10 +220,26 @@ mod tests {
 
     #[test]
     fn wild_bytes_are_refused() {
-        for (at, value) in [(0, 1), (0, 3), (1, 3), (2, 9), (5, 2), (11, 1)] {
+        for (at, value) in [(0, 1), (0, 3), (1, 3), (2, 9), (3, 2), (4, 7), (5, 2), (11, 1)] {
             let mut bytes = settings().to_bytes();
             bytes[at] = value;
             assert!(Settings::from_bytes(&bytes).is_err(), "{at} = {value}");
+        }
+    }
+
+    #[test]
+    fn parts_go_both_ways_and_are_bounded() {
+        let all = Parts { arrays: 2, is_long: true, bytes: 56 };
+        for parts in [all, Parts::default(), Parts { arrays: 0, is_long: false, ..all }] {
+            assert_eq!(Parts::from_word(parts.to_word(), &settings()), Some(parts));
+        }
+        let beyond =
+            [Parts { arrays: 3, ..all }, Parts { bytes: 57, ..all }, Parts { arrays: 0, ..all }];
+        for parts in beyond {
+            assert_eq!(Parts::from_word(parts.to_word(), &settings()), None, "{parts:?}");
+        }
+        for word in [1 << 9, 1 << 32, u64::MAX] {
+            assert_eq!(Parts::from_word(word, &settings()), None, "{word:x}");
         }
     }
 

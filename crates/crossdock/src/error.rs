@@ -34,6 +34,7 @@ struct Inner {
 
 /// The kinds of [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "process", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// The name is in use.
@@ -193,6 +194,35 @@ impl std::error::Error for Error {
     }
 }
 
+/// What of an [`Error`] travels.
+#[cfg(feature = "process")]
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Told {
+    kind: ErrorKind,
+    name: Option<String>,
+    text: String,
+    os: Option<i32>,
+}
+
+/// A task may return a [`Result`]: kind, name, text and error number travel, and other causes do not.
+#[cfg(feature = "process")]
+impl serde::Serialize for Error {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Inner { kind, name, text, .. } = &*self.0;
+        let (name, text, os) = (name.clone(), text.clone(), self.raw_os_error());
+        Told { kind: *kind, name, text, os }.serialize(serializer)
+    }
+}
+
+#[cfg(feature = "process")]
+impl<'de> serde::Deserialize<'de> for Error {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Told { kind, name, text, os } = Told::deserialize(deserializer)?;
+        let source = os.map(io::Error::from_raw_os_error);
+        Ok(Self(Box::new(Inner { kind, name, text, source })))
+    }
+}
+
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = match error.kind() {
@@ -237,6 +267,16 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::NoSpace);
         assert_eq!((error.name(), error.raw_os_error()), (Some("a"), Some(28)));
         assert_eq!(io::Error::from(error).kind(), io::ErrorKind::StorageFull);
+    }
+
+    #[cfg(feature = "process")]
+    #[test]
+    fn errors_travel_with_name_kind_text_and_number() {
+        let full = io::Error::from_raw_os_error(28);
+        let error = Error::os("cannot create \"a\"", full).named("a");
+        let bytes = postcard::to_stdvec(&error).unwrap();
+        let told: Error = postcard::from_bytes(&bytes).unwrap();
+        assert_eq!(format!("{told:?}"), format!("{error:?}"));
     }
 
     #[test]

@@ -77,6 +77,8 @@ pub mod docs;
 mod error;
 mod huge;
 pub mod inspect;
+#[cfg(feature = "process")]
+mod letter;
 mod member;
 mod named;
 mod namespace;

@@ -181,6 +181,15 @@ impl Named {
         self.generation == fork::generation()
     }
 
+    /// An open file that keeps the name in use for as long as anybody has it, in whatever process.
+    #[cfg(feature = "process")]
+    pub(crate) fn into_share(mut self) -> io::Result<File> {
+        let share = self.file.try_clone()?;
+        // Nobody's: to drop this handle is not to leave.
+        self.generation = u64::MAX;
+        Ok(share)
+    }
+
     /// The name outlives its users from now on.
     pub(crate) fn persist(&self) -> Result<()> {
         let flags = self.header.flags | PERSISTENT;

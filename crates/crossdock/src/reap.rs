@@ -228,13 +228,20 @@ pub(crate) fn is_awaited(
     let is_wanted = |ticket: &Ticket| {
         ticket.arena == arena && ticket.chunk == index && ticket.generation == generation
     };
-    snapshot.holders().any(|holder| {
-        match channels.iter().find(|channel| channel.party().party == holder) {
-            Some(channel) => channel.has_ticket(is_wanted),
-            // A process, or a channel that is just going, whose bit its reaper clears.
-            None => true,
-        }
-    })
+    snapshot.holders().any(|holder| may_come_from(channels, holder, is_wanted))
+}
+
+/// Whether a holder can still come to hand something out to which a ticket leads that `is_wanted` recognises: a
+/// process may do so at any time, and so may a channel that is just going, whose bit its reaper clears.
+pub(crate) fn may_come_from(
+    channels: &[ChannelMap],
+    holder: Party,
+    is_wanted: impl Fn(&Ticket) -> bool,
+) -> bool {
+    // More than one can have the number: whoever removes a channel may be killed between giving its number back
+    // and unlinking its name.
+    let mut named = channels.iter().filter(|channel| channel.party().party == holder).peekable();
+    named.peek().is_none() || named.any(|channel| channel.has_ticket(&is_wanted))
 }
 
 /// Tidies up after a name was removed, which may have been the last: see [`empty_house`]. The caller holds

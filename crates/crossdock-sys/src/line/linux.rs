@@ -20,7 +20,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 
 /// Descriptors that a packet can bring along.
-pub const FILES_MAX: usize = 4;
+pub const FILES_MAX: usize = 16;
 /// Bytes of the longest packet.
 pub const PACKET_BYTES_MAX: usize = 16 << 20;
 

@@ -14,6 +14,7 @@ use std::collections::{HashMap, HashSet};
 /// The tickets in the queues of all channels.
 struct Queues(HashMap<Party, Queue>);
 
+#[derive(Default)]
 struct Queue {
     /// A receiver was just taking something, so any ticket may have been there.
     is_uncertain: bool,
@@ -22,15 +23,16 @@ struct Queue {
 
 impl Queues {
     fn read(channels: &[ChannelMap]) -> Self {
-        let queue = |channel: &ChannelMap| {
-            let mut tickets = HashSet::new();
-            let is_uncertain = channel.has_ticket(|ticket| {
-                tickets.insert((ticket.arena, ticket.chunk, ticket.generation));
+        let mut queues = HashMap::<_, Queue>::new();
+        for channel in channels {
+            // What is left of another one may have the same number: see `reap::may_come_from`.
+            let queue = queues.entry(channel.party().party).or_default();
+            queue.is_uncertain |= channel.has_ticket(|ticket| {
+                queue.tickets.insert((ticket.arena, ticket.chunk, ticket.generation));
                 false
             });
-            (channel.party().party, Queue { is_uncertain, tickets })
-        };
-        Self(channels.iter().map(queue).collect())
+        }
+        Self(queues)
     }
 
     /// Whether anybody can still come to use a chunk that these seem to hold: a process may do so at any

@@ -9,9 +9,10 @@ use crate::member::Member;
 use crossdock_core::element::{DType, Element, Item};
 use crossdock_core::ticket::Ticket;
 use crossdock_sys::map::Access;
+#[cfg(feature = "process")]
+use std::num::NonZeroUsize;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{Ordering, fence};
 
 /// Where an array lies and what keeps it there.
 ///
@@ -32,6 +33,14 @@ pub(crate) struct Raw {
     elements: usize,
     shape: Shape,
     order: Order,
+}
+
+/// Some elements in the memory of this process.
+#[cfg(feature = "process")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Elements {
+    first: NonZeroUsize,
+    count: NonZeroUsize,
 }
 
 #[derive(Debug, Clone)]
@@ -70,6 +79,12 @@ impl Raw {
     /// The array that a taken ticket leads to.
     #[inline]
     pub(crate) fn of_received<T: Element>(received: Received<'_>) -> Result<Self> {
+        Self::of_received_items::<T>(received)
+    }
+
+    /// As [`of_received`](Self::of_received), of items that are no atomics, as the caller knows.
+    #[inline]
+    pub(crate) fn of_received_items<T: Item>(received: Received<'_>) -> Result<Self> {
         let raw = Self::of_ticket(received, T::DTYPE)?;
         super::check_values::<T>(raw.first, raw.elements)?;
         Ok(raw)
@@ -107,6 +122,14 @@ impl Raw {
     /// handle is the only thing that leads to the chunk.
     #[inline]
     pub(crate) fn ticket(&self, dtype: DType, is_unique: bool) -> Result<(Ticket, &Arc<Lease>)> {
+        let (mut ticket, lease) = self.place(dtype, is_unique)?;
+        ticket.is_sole = lease.share_unless_sole();
+        Ok((ticket, lease))
+    }
+
+    /// A ticket for the array, and the hold behind it. Whether the ticket is sole is for the caller to find out.
+    #[inline]
+    pub(crate) fn place(&self, dtype: DType, is_unique: bool) -> Result<(Ticket, &Arc<Lease>)> {
         let Backing::Chunk(lease) = &self.backing else {
             let text = format!(
                 "a named array is not sent but opened by its name in the other process \
@@ -116,13 +139,6 @@ impl Raw {
             return Err(Error::new(ErrorKind::Unsupported, text));
         };
         lease.check_ours()?;
-        let is_only = Arc::strong_count(lease) == 1;
-        // Whoever had another handle has let go of it (`Release`) after it may have shared the lease.
-        fence(Ordering::Acquire);
-        let is_sole = is_only && !lease.is_shared.load(Ordering::Acquire);
-        if !is_sole {
-            lease.member.share(lease);
-        }
         let ticket = Ticket {
             arena: lease.region.map.id,
             region: lease.region.number,
@@ -131,13 +147,21 @@ impl Raw {
             offset_bytes: self.offset_bytes(lease)?,
             dtype,
             is_fortran: self.order == Order::F,
-            is_sole,
+            is_sole: false,
             is_unique,
             ndim: self.shape.ndim(),
             shape: self.shape.to_words(),
             len_bytes: (self.elements * dtype.size()) as u64,
         };
         Ok((ticket, lease))
+    }
+
+    /// Which elements it leads to, as long as it is there: no two unique handles have the same. `None` if there are
+    /// none.
+    #[cfg(feature = "process")]
+    pub(crate) fn elements(&self) -> Option<Elements> {
+        let count = NonZeroUsize::new(self.elements)?;
+        Some(Elements { first: self.first.addr(), count })
     }
 
     /// Bytes from the start of the region to the first element.

@@ -8,6 +8,7 @@ use crate::error::Result;
 use crossdock_core::element::{DType, Element};
 use std::fmt;
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 
 /// An array in shared memory with one owner, who may write: a `Box<[T]>` that can be handed to another
@@ -30,8 +31,28 @@ use std::ops::{Deref, DerefMut};
 /// # Ok::<(), crossdock::Error>(())
 /// ```
 pub struct ArrayMut<T: Element> {
-    raw: Raw,
+    raw: Unique,
     elements: PhantomData<T>,
+}
+
+/// The handle itself, which says so when it is dropped, and not when it turns into another one.
+#[derive(Debug)]
+struct Unique(Raw);
+
+impl Unique {
+    fn into_raw(self) -> Raw {
+        let this = ManuallyDrop::new(self);
+        // SAFETY: it is valid, and neither used nor dropped after this.
+        unsafe { std::ptr::read(&raw const this.0) }
+    }
+}
+
+impl Drop for Unique {
+    #[inline]
+    fn drop(&mut self) {
+        #[cfg(feature = "process")]
+        crate::letter::note_drop(&self.0);
+    }
 }
 
 // SAFETY: the elements are `Send`, and by invariant 2 of `Raw` this handle is the only one to reach them.
@@ -41,12 +62,12 @@ unsafe impl<T: Element> Sync for ArrayMut<T> {}
 
 impl<T: Element> ArrayMut<T> {
     pub(crate) fn from_raw(raw: Raw) -> Self {
-        Self { raw, elements: PhantomData }
+        Self { raw: Unique(raw), elements: PhantomData }
     }
 
     #[inline]
     pub(crate) fn raw(&self) -> &Raw {
-        &self.raw
+        &self.raw.0
     }
 
     /// An array of zeroes in C order.
@@ -142,13 +163,13 @@ impl<T: Element> ArrayMut<T> {
     /// Ends writing: from now on the array can be cloned and read by many.
     #[must_use]
     pub fn freeze(self) -> Array<T> {
-        Array::from_raw(self.raw)
+        Array::from_raw(self.raw.into_raw())
     }
 
     /// Extents, axis by axis.
     #[must_use]
     pub fn shape(&self) -> &[usize] {
-        self.raw.shape().as_slice()
+        self.raw().shape().as_slice()
     }
 
     /// Number of axes.
@@ -160,7 +181,7 @@ impl<T: Element> ArrayMut<T> {
     /// Which axis varies fastest.
     #[must_use]
     pub fn order(&self) -> Order {
-        self.raw.order()
+        self.raw().order()
     }
 
     /// Element type.
@@ -172,7 +193,7 @@ impl<T: Element> ArrayMut<T> {
     /// Bytes of all elements.
     #[must_use]
     pub fn len_bytes(&self) -> usize {
-        self.raw.len() * size_of::<T>()
+        self.raw().len() * size_of::<T>()
     }
 
     /// The same elements, in memory order, under another shape.
@@ -181,8 +202,8 @@ impl<T: Element> ArrayMut<T> {
     ///
     /// `InvalidArgument` when the shape has another number of elements.
     pub fn reshape(mut self, shape: impl IntoShape) -> Result<Self> {
-        let shape = reshaped::<T>(self.raw.shape(), shape.extents())?;
-        self.raw.set_shape(shape);
+        let shape = reshaped::<T>(self.raw().shape(), shape.extents())?;
+        self.raw.0.set_shape(shape);
         Ok(self)
     }
 
@@ -194,10 +215,11 @@ impl<T: Element> ArrayMut<T> {
     /// When there are fewer than `row` rows.
     #[must_use]
     pub fn split_at(self, row: usize) -> (Self, Self) {
-        let extent = self.shape()[self.raw.shape().slow_axis(self.order())];
+        let extent = self.shape()[self.raw().shape().slow_axis(self.order())];
         assert!(row <= extent, "row {row} is not inside 0..={extent}");
-        let first = self.raw.rows::<T>(0, row);
-        let second = self.raw.rows::<T>(row, extent);
+        let raw = self.raw.into_raw();
+        let first = raw.rows::<T>(0, row);
+        let second = raw.rows::<T>(row, extent);
         (Self::from_raw(first), Self::from_raw(second))
     }
 
@@ -210,12 +232,11 @@ impl<T: Element> ArrayMut<T> {
     #[must_use]
     pub fn chunks(self, count: usize) -> Vec<Self> {
         assert!(count > 0, "an array cannot be cut into 0 parts");
-        let extent = self.shape()[self.raw.shape().slow_axis(self.order())];
+        let extent = self.shape()[self.raw().shape().slow_axis(self.order())];
         let parts = count.min(extent).max(1);
         let cut = |part: usize| (part * (extent / parts)) + part.min(extent % parts);
-        (0..parts)
-            .map(|part| Self::from_raw(self.raw.rows::<T>(cut(part), cut(part + 1))))
-            .collect()
+        let raw = self.raw.into_raw();
+        (0..parts).map(|part| Self::from_raw(raw.rows::<T>(cut(part), cut(part + 1)))).collect()
     }
 
     /// Joins two arrays that lie side by side in the same memory, as [`split_at`](Self::split_at) left
@@ -226,19 +247,21 @@ impl<T: Element> ArrayMut<T> {
     /// Both arrays, if they do not.
     #[expect(clippy::result_large_err, reason = "both arrays come back, without an allocation")]
     pub fn unsplit(mut self, other: Self) -> Result<Self, (Self, Self)> {
-        let axis = self.raw.shape().slow_axis(self.order());
+        let axis = self.raw().shape().slow_axis(self.order());
         let (ours, theirs) = (self.shape()[axis], other.shape().get(axis).copied().unwrap_or(0));
         let is_alike = self.order() == other.order()
             && self.ndim() == other.ndim()
-            && self.raw.shape().with_extent(axis, 0) == other.raw.shape().with_extent(axis, 0);
-        let is_next = self.raw.first().addr().get() + self.len_bytes()
-            == other.raw.first().addr().get()
-            && self.raw.is_same_chunk(&other.raw);
+            && self.raw().shape().with_extent(axis, 0) == other.raw().shape().with_extent(axis, 0);
+        let is_next = self.raw().first().addr().get() + self.len_bytes()
+            == other.raw().first().addr().get()
+            && self.raw.0.is_same_chunk(&other.raw.0);
         if !is_alike || !is_next {
             return Err((self, other));
         }
-        let shape = self.raw.shape().with_extent(axis, ours + theirs);
-        self.raw.set_shape(shape);
+        let shape = self.raw().shape().with_extent(axis, ours + theirs);
+        self.raw.0.set_shape(shape);
+        // Its elements are reached by the other handle now.
+        drop(other.raw.into_raw());
         Ok(self)
     }
 }
@@ -248,19 +271,19 @@ impl<T: Element> Deref for ArrayMut<T> {
 
     #[inline]
     fn deref(&self) -> &[T] {
-        let first = self.raw.first().cast::<T>().as_ptr();
+        let first = self.raw().first().cast::<T>().as_ptr();
         // SAFETY: by the invariants of `Raw` the elements are mapped, aligned and values of `T`, and only
         // this handle reaches them.
-        unsafe { std::slice::from_raw_parts(first, self.raw.len()) }
+        unsafe { std::slice::from_raw_parts(first, self.raw().len()) }
     }
 }
 
 impl<T: Element> DerefMut for ArrayMut<T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut [T] {
-        let first = self.raw.first().cast::<T>().as_ptr();
+        let first = self.raw().first().cast::<T>().as_ptr();
         // SAFETY: as for `deref`; the memory is mapped writable, and the handle is borrowed mutably.
-        unsafe { std::slice::from_raw_parts_mut(first, self.raw.len()) }
+        unsafe { std::slice::from_raw_parts_mut(first, self.raw().len()) }
     }
 }
 
@@ -284,6 +307,6 @@ impl<T: Element> PartialEq for ArrayMut<T> {
 
 impl<T: Element> fmt::Debug for ArrayMut<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        debug(f, "ArrayMut", self, self.shape(), self.raw.name())
+        debug(f, "ArrayMut", self, self.shape(), self.raw().name())
     }
 }

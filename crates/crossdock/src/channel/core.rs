@@ -210,6 +210,12 @@ impl Core {
         self.named.name()
     }
 
+    /// The number of the channel among those who hold memory.
+    #[cfg(test)]
+    pub(crate) fn party(&self) -> crossdock_core::party::Party {
+        self.map.party().party
+    }
+
     pub(crate) fn capacity(&self) -> usize {
         self.map.table.capacity()
     }

@@ -26,6 +26,15 @@ impl<M: Message> Delivery<M> {
         Self { message: Some((message, unsettled)), core: Arc::clone(core) }
     }
 
+    /// The message, and what it is to be acknowledged with.
+    #[cfg(feature = "process")]
+    pub(crate) fn split(mut self) -> (M, Delivery<()>) {
+        let Some((message, unsettled)) = self.message.take() else {
+            unreachable!("a delivery has its message until it is settled")
+        };
+        (message, Delivery::new(&self.core, (), unsettled))
+    }
+
     /// How often the message has been delivered, this time included.
     #[must_use]
     pub fn deliveries(&self) -> u64 {

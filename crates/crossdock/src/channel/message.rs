@@ -94,6 +94,7 @@ pub(crate) struct MessageType {
     is_any: bool,
     arrays: usize,
     record_bytes: usize,
+    is_varied: bool,
 }
 
 impl MessageType {
@@ -112,6 +113,7 @@ impl MessageType {
             is_any: false,
             arrays: M::ARRAYS,
             record_bytes: M::RECORD_BYTES,
+            is_varied: M::IS_VARIED,
         };
         M::describe(&mut found.text);
         (found.dtype, found.is_unique, found.is_any) = M::LONE.unwrap_or((None, false, false));
@@ -120,7 +122,8 @@ impl MessageType {
 
     /// Adds to the settings of a channel that is to carry such messages.
     pub(crate) fn settings(&self, settings: Settings) -> Settings {
-        Settings { arrays: self.arrays as u8, record_bytes: self.record_bytes as u16, ..settings }
+        let Self { arrays, record_bytes, is_varied, .. } = *self;
+        Settings { arrays: arrays as u8, record_bytes: record_bytes as u16, is_varied, ..settings }
     }
 
     /// The text as it is written into a channel's file.
@@ -146,7 +149,7 @@ impl MessageType {
 /// Element type, whether unique, whether any type: of a message that is one array.
 type Lone = Option<(Option<DType>, bool, bool)>;
 
-pub(super) mod sealed {
+pub(crate) mod sealed {
     use super::{Inbox, Lone, Parcel, Result};
 
     pub trait Sealed {
@@ -154,6 +157,8 @@ pub(super) mod sealed {
         const ARRAYS: usize;
         /// Bytes in it that are not arrays.
         const RECORD_BYTES: usize;
+        /// Whether each message says what parts it has, those above being the most.
+        const IS_VARIED: bool = false;
         /// Set if it is one array and nothing else.
         const LONE: Lone = None;
 

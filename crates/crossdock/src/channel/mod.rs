@@ -34,7 +34,7 @@ mod ends;
 mod error;
 pub mod latest;
 pub(crate) mod map;
-mod message;
+pub(crate) mod message;
 mod options;
 pub(crate) mod parcel;
 mod queue;

@@ -2,6 +2,7 @@
 //!
 //! | words | what |
 //! |---|---|
+//! | 1, in a channel whose messages vary | [`Parts`] |
 //! | 7 or 13 for each array, 1 where there is none | a [`Ticket`], or [`NO_TICKET`] |
 //! | as many as the type's bytes need | the records, one after the other, unaligned ([`Bytes`]) |
 //!
@@ -16,7 +17,7 @@ use arrayvec::ArrayVec;
 use crossdock_core::Corrupt;
 use crossdock_core::element::DType;
 use crossdock_core::ring::Words;
-use crossdock_core::settings::{ARRAYS_MAX, Settings};
+use crossdock_core::settings::{ARRAYS_MAX, Parts, Settings};
 use crossdock_core::ticket::{NO_TICKET, Ticket};
 use std::sync::Arc;
 
@@ -57,9 +58,15 @@ impl<'m> Parcel<'m> {
         if self.words.is_empty() { self.records.words() } else { &self.words }
     }
 
+    /// Begins a message that says what parts it has. They follow.
+    #[cfg(feature = "process")]
+    pub(crate) fn begin(&mut self, parts: Parts) {
+        self.words.push(parts.to_word());
+    }
+
     /// Adds an array. The type has been checked to have no more than fit.
     #[inline]
-    pub(super) fn add_array(&mut self, ticket: &Ticket, lease: &'m Arc<Lease>) {
+    pub(crate) fn add_array(&mut self, ticket: &Ticket, lease: &'m Arc<Lease>) {
         let (words, used) = ticket.to_words();
         self.words.extend(words.into_iter().take(used));
         let Ticket { is_sole, dtype, len_bytes, .. } = *ticket;
@@ -73,7 +80,7 @@ impl<'m> Parcel<'m> {
 
     /// Adds bytes of a record.
     #[inline]
-    pub(super) fn add_bytes(&mut self, bytes: &[u8]) {
+    pub(crate) fn add_bytes(&mut self, bytes: &[u8]) {
         self.records.append(bytes);
     }
 }
@@ -95,15 +102,29 @@ pub(crate) struct Received<'i> {
     pub(crate) lease: Arc<Lease>,
 }
 
-/// Calls `visit` with the ticket of each array of a message, and returns the words behind them.
+/// What parts a message has, and the words behind those that say so.
+#[inline]
+fn split_parts<'w>(words: &'w [u64], settings: &Settings) -> Result<(Parts, &'w [u64]), Corrupt> {
+    let Settings { arrays, record_bytes, is_varied, .. } = *settings;
+    if !is_varied {
+        return Ok((Parts { arrays, is_long: false, bytes: record_bytes }, words));
+    }
+    let split = words.split_first();
+    split
+        .and_then(|(word, rest)| Some((Parts::from_word(*word, settings)?, rest)))
+        .ok_or(Corrupt("a message has other parts than its channel allows"))
+}
+
+/// Calls `visit` with the ticket of each array of a message, and returns its parts and the words behind the tickets.
 #[inline]
 pub(crate) fn for_each_ticket<'w>(
-    mut words: &'w [u64],
+    words: &'w [u64],
     settings: &Settings,
     mut visit: impl FnMut(Option<Ticket>) -> Result<()>,
     corrupt: impl Fn(Corrupt) -> Error,
-) -> Result<&'w [u64]> {
-    for _ in 0..usize::from(settings.arrays).min(ARRAYS_MAX) {
+) -> Result<(Parts, &'w [u64])> {
+    let (parts, mut words) = split_parts(words, settings).map_err(&corrupt)?;
+    for _ in 0..usize::from(parts.arrays).min(ARRAYS_MAX) {
         if let Some((&NO_TICKET, rest)) = words.split_first() {
             visit(None)?;
             words = rest;
@@ -113,7 +134,7 @@ pub(crate) fn for_each_ticket<'w>(
             words = rest;
         }
     }
-    Ok(words)
+    Ok((parts, words))
 }
 
 /// The tickets of a message, as many as make sense.
@@ -139,6 +160,7 @@ pub(crate) struct Inbox {
     arrays: ArrayVec<Option<Sighted>, ARRAYS_MAX>,
     next: usize,
     records: Bytes,
+    parts: Parts,
 }
 
 impl Inbox {
@@ -162,10 +184,11 @@ impl Inbox {
             arrays.push(ticket.map(sight).transpose()?);
             Ok(())
         };
-        let rest = for_each_ticket(words, settings, add, &corrupt)?;
+        let (parts, rest) = for_each_ticket(words, settings, add, &corrupt)?;
+        self.parts = parts;
         let copy = |words: &mut [u64]| words.copy_from_slice(rest);
         self.records
-            .fill(rest.len(), usize::from(settings.record_bytes), copy)
+            .fill(rest.len(), usize::from(parts.bytes), copy)
             .ok_or_else(|| corrupt(WRONG_LENGTH))
     }
 
@@ -209,9 +232,15 @@ impl Inbox {
         *self = Self::default();
     }
 
+    /// What parts the message has.
+    #[cfg(feature = "process")]
+    pub(crate) fn parts(&self) -> Parts {
+        self.parts
+    }
+
     /// The next array, if there is one in its place.
     #[inline]
-    pub(super) fn next_array(&mut self) -> Option<Received<'_>> {
+    pub(crate) fn next_array(&mut self) -> Option<Received<'_>> {
         self.next += 1;
         let Sighted { ticket, lease, .. } = self.arrays.get_mut(self.next - 1)?.as_mut()?;
         Some(Received { ticket, lease: lease.take()? })
@@ -219,7 +248,7 @@ impl Inbox {
 
     /// The next bytes of the records.
     #[inline]
-    pub(super) fn next_bytes(&mut self, count: usize) -> Option<&[u8]> {
+    pub(crate) fn next_bytes(&mut self, count: usize) -> Option<&[u8]> {
         self.records.next(count)
     }
 }

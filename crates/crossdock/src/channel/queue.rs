@@ -9,6 +9,8 @@ use crossdock_core::layout::{Carrier, Counter};
 use crossdock_core::ring::{Message, Next, RecvBatch, Refused, Ring, SLOT_WORDS, SendBatch};
 use crossdock_core::settings::WhenFull;
 use crossdock_core::sync::MutexGuard;
+#[cfg(feature = "process")]
+use crossdock_sys::clock::Deadline;
 use crossdock_sys::clock::now_ns;
 use std::sync::atomic::Ordering;
 use std::vec;
@@ -398,6 +400,23 @@ impl Core {
                 Err(error)
             }
         }
+    }
+
+    /// Waits until every message has been acknowledged, or given up as a dead letter; false when the deadline has passed
+    /// before.
+    #[cfg(feature = "process")]
+    pub(crate) fn await_acknowledged(&self, deadline: Option<Deadline>) -> Result<bool> {
+        self.check_ours()?;
+        let (ring, rows) = (self.ring()?, self.rows().ok_or_else(|| self.not_acknowledged())?);
+        // What leaves the queue is in a row before that.
+        let is_done = || matches!(ring.next(), Ok(Next::Empty)) && rows.is_settled();
+        Ok(self.wait_for(End::Sender, deadline, || is_done().then_some(())).is_some())
+    }
+
+    /// Wakes those who wait for that: a message has been acknowledged.
+    #[cfg(feature = "process")]
+    pub(crate) fn tell_acknowledged(&self) {
+        self.map.table.control.not_full.notify_all();
     }
 
     /// Acknowledges a delivery or gives it back. Returns whether it still was this process's to settle.

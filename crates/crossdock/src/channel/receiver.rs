@@ -49,7 +49,7 @@ pub struct Receiver<M: Message> {
 }
 
 impl<M: Message> Receiver<M> {
-    pub(super) fn new(core: Arc<Core>) -> Self {
+    pub(crate) fn new(core: Arc<Core>) -> Self {
         core.join(End::Receiver);
         Self { core, run: AtomicU32::new(0), messages: PhantomData }
     }

@@ -39,7 +39,7 @@ pub struct Sender<M: Message> {
 }
 
 impl<M: Message> Sender<M> {
-    pub(super) fn new(core: Arc<Core>) -> Self {
+    pub(crate) fn new(core: Arc<Core>) -> Self {
         core.join(End::Sender);
         Self { core, messages: PhantomData }
     }

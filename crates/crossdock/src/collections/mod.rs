@@ -47,6 +47,7 @@ mod iter;
 mod list;
 mod map;
 mod options;
+mod travel;
 mod writer;
 
 pub use iter::{Iter, Keys, Values};

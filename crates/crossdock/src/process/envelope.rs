@@ -33,7 +33,12 @@ impl fmt::Display for Unsendable {
 
 /// A value as bytes.
 pub(crate) fn seal(value: &impl Serialize) -> Result<Vec<u8>, Unsendable> {
-    match postcard::serialize_with_flavor(value, Bounded(Vec::new())) {
+    write(value, Vec::new())
+}
+
+/// As [`seal`], behind the bytes that there are.
+pub(crate) fn write(value: &impl Serialize, bytes: Vec<u8>) -> Result<Vec<u8>, Unsendable> {
+    match postcard::serialize_with_flavor(value, Bounded(bytes)) {
         Ok(bytes) => Ok(bytes),
         Err(postcard::Error::SerializeBufferFull) => Err(Unsendable::TooLong),
         Err(error) => Err(Unsendable::Unwritable(error)),
@@ -60,7 +65,7 @@ impl postcard::ser_flavors::Flavor for Bounded {
     }
 
     fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        if bytes.len() > INLINE_BYTES_MAX - self.0.len() {
+        if bytes.len() > INLINE_BYTES_MAX.saturating_sub(self.0.len()) {
             return Err(postcard::Error::SerializeBufferFull);
         }
         self.0.extend_from_slice(bytes);

@@ -1,7 +1,7 @@
 //! What the starter of a process holds.
 
 use super::link::Link;
-use super::{envelope, reaper};
+use super::reaper;
 use crate::error::{Error, ErrorKind, Result};
 use crossdock_sys::child::Signal;
 use crossdock_sys::clock::Deadline;
@@ -189,14 +189,9 @@ impl<R: DeserializeOwned> JoinHandle<R> {
 
     fn result(&self) -> Result<R> {
         let link = &self.link;
-        envelope::open(&link.outcome()?).map_err(|error| {
-            let text = format!(
-                "the result of process \"{}\" cannot be read as {}: {error} (Serialize and Deserialize \
-                 must agree)",
-                link.name,
-                std::any::type_name::<R>()
-            );
-            Error::new(ErrorKind::Corrupt, text).named(&link.name)
+        link.outcome()?.open().map_err(|error| {
+            let text = format!("the result of process \"{}\" cannot be read: {error}", link.name);
+            Error::new(error.kind(), text).named(&link.name)
         })
     }
 }

@@ -8,16 +8,19 @@
 //! unknown.
 
 use super::failure::{Panic, died, other_build, panicked};
+use super::post::Post;
 use super::reaper;
 use super::wire::{self, Report};
 use crate::error::{Error, Result};
+use crate::letter::Letter;
 use crossdock_sys::child::{Child, Last, Signal};
 use crossdock_sys::clock::Deadline;
 use crossdock_sys::fork;
-use crossdock_sys::line::Line;
+use crossdock_sys::line::{Line, Packet};
 use parking_lot::Mutex;
 use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::Arc;
@@ -46,7 +49,11 @@ pub(super) struct Captured {
 #[derive(Debug, Default)]
 struct State {
     /// What the process has said of its task, with the result.
-    report: Option<(Report, Vec<u8>)>,
+    report: Option<(Report, Post)>,
+    /// What there may be to clean up of its argument, if it has not opened it.
+    argument: Option<Post>,
+    /// Whether it has opened the argument of its task.
+    has_begun: bool,
     end: Option<End>,
     /// Why its line cannot be read.
     broken: Option<Error>,
@@ -60,14 +67,12 @@ enum End {
 }
 
 impl State {
-    fn note(&mut self, mut bytes: Vec<u8>) -> Result<()> {
-        let (report, tail) = wire::decode::<Report>(&bytes)?;
-        let tail = tail.len();
-        if let Report::Ended { status } = report {
-            self.end = Some(End::Known(ExitStatus::from_raw(status)));
-        } else {
-            bytes.drain(..bytes.len() - tail);
-            self.report = Some((report, bytes));
+    fn note(&mut self, bytes: &[u8], files: Vec<OwnedFd>) -> Result<()> {
+        let (report, tail) = wire::decode::<Report>(bytes)?;
+        match report {
+            Report::Ended { status } => self.end = Some(End::Known(ExitStatus::from_raw(status))),
+            Report::Begun => self.has_begun = true,
+            _ => self.report = Some((report, Post::received(tail.to_vec(), files))),
         }
         Ok(())
     }
@@ -162,7 +167,9 @@ impl Link {
             state.broken = Some(error);
         }
         state.end.get_or_insert(End::Unknown);
+        let argument = state.argument.take();
         drop(state);
+        drop(argument);
         reaper::forget(self);
         Ok(())
     }
@@ -170,7 +177,7 @@ impl Link {
     fn read(&self, state: &mut State) -> Result<()> {
         loop {
             match self.line.try_receive() {
-                Ok(Some(packet)) => state.note(packet.bytes)?,
+                Ok(Some(packet)) => state.note(&packet.bytes, packet.files)?,
                 Ok(None) => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(self.os("cannot read the result of", error)),
@@ -179,8 +186,28 @@ impl Link {
     }
 
     /// A report that was received before there was a link.
-    pub(super) fn note(&self, report: Vec<u8>) -> Result<()> {
-        self.state.lock().note(report)
+    pub(super) fn note(&self, report: Packet) -> Result<()> {
+        self.state.lock().note(&report.bytes, report.files)
+    }
+
+    /// Its argument has been sent to it.
+    pub(super) fn note_argument(&self, argument: Post) {
+        self.state.lock().argument = argument.remnant();
+    }
+
+    /// Waits until it has opened its argument, or never will.
+    pub(super) fn await_begin(&self) -> Result<()> {
+        // It may have said so before there was a link.
+        let has_said = |state: &State| state.has_begun || state.report.is_some();
+        while !has_said(&self.state.lock()) {
+            let waited = self.line.await_packet_or(&self.child);
+            let has_come = waited.map_err(|error| self.os("cannot wait for", error))?;
+            // Whatever is wrong with it, who waits for its end hears of it.
+            if !has_come || self.read(&mut self.state.lock()).is_err() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn has_ended(&self) -> bool {
@@ -195,20 +222,23 @@ impl Link {
     }
 
     /// The sealed result of a process that has ended.
-    pub(super) fn outcome(&self) -> Result<Vec<u8>> {
+    pub(super) fn outcome(&self) -> Result<Letter> {
         let status = self.status();
         let mut state = self.state.lock();
         if let Some(error) = state.broken.take() {
             return Err(error);
         }
         match state.report.take() {
-            Some((Report::Done, result)) => Ok(result),
+            Some((Report::Done, result)) => {
+                drop(state);
+                result.fetch()
+            }
             Some((Report::Panicked { message, location, backtrace }, _)) => {
                 Err(panicked(&self.name, Panic { message, location, backtrace }))
             }
-            Some((Report::Failed { failure, text }, _)) => {
+            Some((Report::Failed { kind, text }, _)) => {
                 let text = format!("process \"{}\": {text}", self.name);
-                Err(Error::new(failure.kind(), text).named(&self.name))
+                Err(Error::new(kind, text).named(&self.name))
             }
             Some((Report::Refused { .. }, _)) => Err(other_build(&self.name)),
             _ => Err(died(&self.name, status)),

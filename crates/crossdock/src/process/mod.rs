@@ -34,7 +34,43 @@
 //!
 //! A task is a plain `fn` (an instance of a generic one as well), or a closure that captures nothing. Its
 //! argument and its result are serde values of at most [`INLINE_BYTES_MAX`]: what is larger belongs into an
-//! [`Array`](crate::Array).
+//! [`Array`](crate::Array), which travels as a handle.
+//!
+//! | in an argument or a result, anywhere in it | what travels |
+//! |---|---|
+//! | [`Array`](crate::Array), [`AnyArray`](crate::AnyArray) | a handle: all read the same memory |
+//! | [`ArrayMut`](crate::ArrayMut) | a handle that changes hands: the other one may write, and gives it back as a result |
+//! | [`Value`](crate::Value), and the locks in it; an `Array` under a name | its name: opened where it arrives |
+//! | the ends of [channels](crate::channel) | the name of the channel: another handle on it |
+//! | [`Error`](crate::Error) | itself: a task can return a [`Result`](crate::Result) |
+//!
+//! At most 8 arrays travel in one value (7 if there are more than 248 other bytes). A value that is sent owns its
+//! `ArrayMut`s: one behind an `Arc` or a reference is an error if anybody else has it.
+//!
+//! ```
+//! use crossdock::process::{self, Process};
+//! use crossdock::{Array, ArrayMut};
+//!
+//! fn blur((image, mut rows, first): (Array<f32>, ArrayMut<f32>, usize)) -> ArrayMut<f32> {
+//!     for (i, pixel) in rows.iter_mut().enumerate() {
+//!         let at = first * 1000 + i;
+//!         *pixel = (image[at.saturating_sub(1)] + image[at]) / 2.0;
+//!     }
+//!     rows
+//! }
+//!
+//! fn main() -> crossdock::Result<()> {
+//!     process::init();
+//!
+//!     let image = Array::from_fn([100, 1000], |i| i as f32)?;
+//!     let (upper, lower) = ArrayMut::uninit([100, 1000])?.split_at(50);
+//!     let upper = Process::spawn(blur, (image.clone(), upper, 0))?;
+//!     let lower = Process::spawn(blur, (image, lower, 50))?;
+//!     let blurred = upper.join()?.unsplit(lower.join()?).unwrap(); // the same memory, never copied
+//!     assert_eq!(blurred[77_000], 76_999.5);
+//!     Ok(())
+//! }
+//! ```
 //!
 //! # When something goes wrong
 //!
@@ -46,14 +82,31 @@
 //! | the handle is dropped | the process goes on, and leaves no zombie |
 //!
 //! The stdin of a process is `/dev/null`.
+//!
+//! # Talking
+//!
+//! | I want | use | in Python |
+//! |---|---|---|
+//! | several processes to put and get any serde values | [`Queue`] | `Queue` |
+//! | to know when all that was put is done, though workers die | [`JoinableQueue`] | `JoinableQueue` |
+//! | two processes to talk | [`pipe`], a [`Connection`] each | `Pipe()` |
+//! | one to tell another | [`one_way_pipe`] | `Pipe(False)` |
+//! | to wait for many of these | [`wait`], [`Select`](crate::Select) | `connection.wait` |
+//! | arrays and records as fast as can be | [`channel`](crate::channel) | |
 
+mod ends;
 pub(crate) mod envelope;
 mod failure;
 mod fork_server;
 mod handle;
 mod init;
+mod joinable;
 mod link;
 mod options;
+mod pipe;
+mod post;
+mod put;
+mod queue;
 mod reaper;
 mod serve;
 mod start;
@@ -65,7 +118,11 @@ pub use envelope::INLINE_BYTES_MAX;
 pub use failure::Panic;
 pub use handle::{JoinHandle, JoinTimeoutError};
 pub use init::{__init_before_main, init, init_before_main};
+pub use joinable::JoinableQueue;
 pub use options::{Output, Process, ProcessOptions, StartMethod};
+pub use pipe::{Connection, PipeReader, PipeWriter, one_way_pipe, pipe, wait};
+pub use put::PutError;
+pub use queue::Queue;
 pub use serve::{is_child, name};
 
 pub(crate) use reaper::thread as reaper_thread;

@@ -2,8 +2,9 @@
 
 use super::handle::JoinHandle;
 use super::start::{self, Order};
-use super::{envelope, task};
-use crate::error::{Error, ErrorKind, Result};
+use super::task;
+use crate::error::Result;
+use crate::letter::Letter;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::process::Command;
@@ -86,13 +87,17 @@ impl Process {
     /// Starts a process that calls `task` with `argument`.
     ///
     /// The argument and the result travel as serde values, and are small: what is more than 1 MiB belongs
-    /// into an [`Array`](crate::Array). Several arguments are a tuple.
+    /// into an [`Array`](crate::Array), which travels as a [handle](super#tasks). Several arguments are a tuple.
+    ///
+    /// If there are things in the argument that are opened by their names, this waits until the process has opened them.
     ///
     /// # Errors
     ///
     /// * [`ErrorKind::NotInitialized`]: `main` does not begin with [`process::init`](super::init()).
-    /// * [`ErrorKind::LimitExceeded`]: the argument is too long, or no descriptor is left, here or in the fork server.
-    /// * [`ErrorKind::InvalidArgument`]: the type of the argument does not serialise.
+    /// * [`ErrorKind::LimitExceeded`]: the argument is too long or has too many arrays, or no descriptor is left, here or in
+    ///   the fork server.
+    /// * [`ErrorKind::InvalidArgument`]: the type of the argument does not serialise, or somebody else has an
+    ///   [`ArrayMut`](crate::ArrayMut) that is in it.
     /// * The system allows no more processes.
     ///
     /// # Examples
@@ -239,14 +244,6 @@ impl ProcessOptions {
         let _: F = task;
         let entry = task::entry::<F, A, R>();
         let name = self.name.unwrap_or_else(|| numbered(task::short_name(entry.name())));
-        let argument = envelope::seal(&argument).map_err(|error| {
-            let kind = match error {
-                envelope::Unsendable::TooLong => ErrorKind::LimitExceeded,
-                envelope::Unsendable::Unwritable(_) => ErrorKind::InvalidArgument,
-            };
-            let text = format!("the argument of process \"{name}\" cannot be sent: {error}");
-            Error::new(kind, text).named(&name)
-        })?;
         let order = Order {
             name,
             start: self.start,
@@ -256,7 +253,8 @@ impl ProcessOptions {
             stderr: self.stderr,
             command: self.command,
         };
-        Ok(JoinHandle::new(start::task(order, task::id(entry)?, &argument)?))
+        let argument = Letter::seal(&[], argument).map_err(|error| order.unsendable(&error))?;
+        Ok(JoinHandle::new(start::task(order, task::id(entry)?, argument)?))
     }
 }
 

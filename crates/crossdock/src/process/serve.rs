@@ -2,9 +2,11 @@
 
 use super::failure::Panic;
 use super::fork_server::{self, Served};
-use super::task;
-use super::wire::{self, Failure, Job, Report, Request};
+use super::post::Post;
+use super::task::{self, Refusal};
+use super::wire::{self, Job, Report, Request};
 use crate::error::{Error, ErrorKind, Result};
+use crate::letter::Letter;
 use crossdock_sys::line::Line;
 use crossdock_sys::{child, leash};
 use parking_lot::Mutex;
@@ -12,6 +14,7 @@ use std::any::Any;
 use std::backtrace::Backtrace;
 use std::cell::RefCell;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 
 /// As of every Rust program that panics.
@@ -78,11 +81,11 @@ pub(super) fn serve(line: Line, origin: Origin) -> ! {
 
 /// Ends a process that cannot do what it was asked to.
 pub(super) fn fail(line: &Line, error: &Error, origin: Origin) -> ! {
-    let failure = match error.kind() {
-        ErrorKind::Corrupt | ErrorKind::WrongVersion => Failure::Undecodable,
-        _ => Failure::Unfit,
+    let kind = match error.kind() {
+        ErrorKind::Corrupt | ErrorKind::WrongVersion => ErrorKind::Corrupt,
+        _ => ErrorKind::Unsupported,
     };
-    if let Err(error) = report(line, &Report::Failed { failure, text: error.to_string() }, &[]) {
+    if let Err(error) = report(line, &Report::Failed { kind, text: error.to_string() }) {
         unsent(line, "what has gone wrong", &error);
     }
     exit(EXIT_FAILED, origin)
@@ -112,9 +115,10 @@ fn attend(line: &Line, origin: Origin) -> Result<Done> {
     let read = |error| Error::os("cannot read what is to be done", error);
     let Some(packet) = line.receive().map_err(read)? else { return Ok(Done::Exit(EXIT_ALONE)) };
     let (request, argument) = wire::decode::<Request<'_>>(&packet.bytes)?;
+    let argument = Post::received(argument.to_vec(), packet.files);
     let build = task::build()?;
     if request.build != build {
-        report(line, &Report::Refused { build: build.to_vec() }, &[])?;
+        report(line, &Report::Refused { build: build.to_vec() })?;
         return Ok(Done::Exit(EXIT_FAILED));
     }
     *NAME.lock() = Some(request.name.to_owned());
@@ -132,7 +136,7 @@ fn attend(line: &Line, origin: Origin) -> Result<Done> {
         leash::tie(lasts.then_some(line), parent).map_err(no_leash)?;
     }
     match request.job {
-        Job::Task(id) => Ok(Done::Exit(run(line, task::find(id)?, argument))),
+        Job::Task(id) => Ok(Done::Exit(run(line, task::find(id)?, argument, request.is_awaited))),
         Job::ForkServer => Ok(match fork_server::run(line)? {
             Served::Out => Done::Exit(0),
             Served::Born(birth) => Done::Born(birth),
@@ -141,33 +145,62 @@ fn attend(line: &Line, origin: Origin) -> Result<Done> {
 }
 
 /// The exit code.
-fn run(line: &Line, task: &'static task::Entry, argument: &[u8]) -> i32 {
+fn run(line: &Line, task: &'static task::Entry, argument: Post, is_awaited: bool) -> i32 {
     watch_panics(line);
-    let done = catch_unwind(AssertUnwindSafe(|| task.run(argument)));
-    match done {
-        Ok(Ok(result)) => match report(line, &Report::Done, &result) {
-            Ok(()) => 0,
-            Err(error) => unsent(line, "its result", &error),
-        },
-        Ok(Err(refusal)) => {
-            let (failure, text) = (refusal.failure, refusal.text);
-            match report(line, &Report::Failed { failure, text }, &[]) {
-                Ok(()) => EXIT_FAILED,
-                Err(error) => unsent(line, "why it has no result", &error),
-            }
+    let mut begun = || {
+        if is_awaited {
+            // Whoever waits sees the end of the line as well.
+            let _ = report(line, &Report::Begun);
         }
+    };
+    let done = catch_unwind(AssertUnwindSafe(|| {
+        let argument = argument.fetch().map_err(|error| Refusal {
+            kind: error.kind(),
+            text: format!("its argument has not arrived: {error}"),
+        })?;
+        task.run(argument, &mut begun, &[])
+    }));
+    let refusal = match done {
+        Ok(Ok(result)) => match finish(line, result) {
+            Ok(()) => return 0,
+            Err(error) => return unsent(line, "its result", &error),
+        },
+        Ok(Err(refusal)) => refusal,
         Err(payload) => {
             report_panic(line, &PANIC.take().unwrap_or_else(|| unseen(&*payload)));
-            EXIT_PANICKED
+            return EXIT_PANICKED;
         }
+    };
+    let Refusal { kind, text } = refusal;
+    match report(line, &Report::Failed { kind, text }) {
+        Ok(()) => EXIT_FAILED,
+        Err(error) => unsent(line, "why it has no result", &error),
     }
 }
 
+/// Sends a result.
+fn finish(line: &Line, mut result: Letter) -> Result<()> {
+    let kept = result.take_kept();
+    let mut post = Post::of(result)?;
+    post.keep(&kept)?;
+    let message = wire::encode(&Report::Done, post.bytes())?;
+    if send(line, &message, &post.files())? {
+        post.sent();
+    }
+    Ok(())
+}
+
 /// Tells the parent, if there still is one: to whom else would one say that it has gone?
-fn report(line: &Line, report: &Report, tail: &[u8]) -> Result<()> {
-    match line.send(&wire::encode(report, tail)?, &[]) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::os("sending", error)),
-        _ => Ok(()),
+fn report(line: &Line, report: &Report) -> Result<()> {
+    send(line, &wire::encode(report, &[])?, &[]).map(drop)
+}
+
+/// Whether anybody was there to send it to.
+fn send(line: &Line, message: &[u8], files: &[BorrowedFd<'_>]) -> Result<bool> {
+    match line.send(message, files) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Error::os("sending", error)),
     }
 }
 
@@ -175,7 +208,7 @@ fn report(line: &Line, report: &Report, tail: &[u8]) -> Result<()> {
 fn unsent(line: &Line, what: &str, error: &Error) -> i32 {
     let text = format!("{what} cannot be sent: {error}");
     // After this, the exit code is all that is left to say.
-    let _ = report(line, &Report::Failed { failure: Failure::Unfit, text }, &[]);
+    let _ = report(line, &Report::Failed { kind: ErrorKind::Unsupported, text });
     EXIT_FAILED
 }
 
@@ -186,9 +219,9 @@ fn report_panic(line: &Line, panic: &Panic) {
         location: first(&panic.location, SHORT_BYTES_MAX),
         backtrace: first(&panic.backtrace, backtrace_bytes),
     };
-    if report(line, &of(MESSAGE_BYTES_MAX, BACKTRACE_BYTES_MAX), &[]).is_err() {
+    if report(line, &of(MESSAGE_BYTES_MAX, BACKTRACE_BYTES_MAX)).is_err() {
         // What is short needs no file of its own. After this, the exit code is all that is left to say.
-        let _ = report(line, &of(SHORT_BYTES_MAX, 0), &[]);
+        let _ = report(line, &of(SHORT_BYTES_MAX, 0));
     }
 }
 

@@ -15,9 +15,9 @@
 //! who may write to the line of a process is its user, or root (`Line::adopt`), and need not be stopped.
 #![allow(unsafe_code, reason = "an entry is found by its address")]
 
-use super::envelope::{self, Unsendable};
-use super::wire::{Failure, TaskId};
+use super::wire::TaskId;
 use crate::error::{Error, ErrorKind, Result};
+use crate::letter::Letter;
 use crossdock_sys::image::Image;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -35,20 +35,28 @@ const _: () = assert!(size_of::<Entry>() == size_of::<[u64; 2]>() + size_of::<[u
 pub(crate) struct Entry {
     magic: [u64; 2],
     name: fn() -> &'static str,
-    run: fn(&[u8]) -> Result<Vec<u8>, Refusal>,
+    run: Run,
 }
+
+/// Opens an argument, says that it has, calls the task, and seals the result behind some bytes.
+type Run = fn(Letter, &mut dyn FnMut(), &[u8]) -> Result<Letter, Refusal>;
 
 /// Why a task gave no result although it did not panic.
 #[derive(Debug)]
 pub(crate) struct Refusal {
-    pub(super) failure: Failure,
+    pub(super) kind: ErrorKind,
     pub(super) text: String,
 }
 
 impl Entry {
-    /// Calls the task with an argument that was sealed; the result, sealed.
-    pub(super) fn run(&self, argument: &[u8]) -> Result<Vec<u8>, Refusal> {
-        (self.run)(argument)
+    /// Calls the task with an argument that was sealed, and `begun` before that; the result, sealed behind `head`.
+    pub(super) fn run(
+        &self,
+        argument: Letter,
+        begun: &mut dyn FnMut(),
+        head: &[u8],
+    ) -> Result<Letter, Refusal> {
+        (self.run)(argument, begun, head)
     }
 
     /// The path of the function.
@@ -87,25 +95,20 @@ where
         std::any::type_name::<F>()
     }
 
-    fn run(argument: &[u8]) -> Result<Vec<u8>, Refusal> {
-        let argument = envelope::open::<A>(argument).map_err(|error| Refusal {
-            failure: Failure::Undecodable,
-            text: format!(
-                "its argument of type {} cannot be read: {error} (Serialize and Deserialize must agree)",
-                std::any::type_name::<A>()
-            ),
+    fn run(argument: Letter, begun: &mut dyn FnMut(), head: &[u8]) -> Result<Letter, Refusal> {
+        let argument = argument.open::<A>().map_err(|error| Refusal {
+            kind: error.kind(),
+            text: format!("its argument cannot be read: {error}"),
         })?;
+        begun();
         // SAFETY: `F` has no size (`entry` checks), so the pointer need only be aligned. Whoever spawned the task
         // had a value of it, and a `Copy` type may be had twice. That was in another process: for a function, or a
         // closure that captures nothing, this makes no difference; a captured token without a size that stands for
         // something done in a process (docs/caveats.md) is the caller's to keep out.
         let task = unsafe { NonNull::<F>::dangling().read() };
         let result = task(argument);
-        envelope::seal(&result).map_err(|error| Refusal {
-            failure: match error {
-                Unsendable::TooLong => Failure::TooLong,
-                Unsendable::Unwritable(_) => Failure::Unencodable,
-            },
+        Letter::seal(head, result).map_err(|error| Refusal {
+            kind: error.kind(),
             text: format!("its result cannot be sent: {error}"),
         })
     }
@@ -209,11 +212,19 @@ mod tests {
         entry::<F, A, R>()
     }
 
+    fn call<A: Serialize, R: DeserializeOwned>(entry: &Entry, argument: A) -> R {
+        let mut has_begun = false;
+        let argument = Letter::seal(&[], argument).unwrap();
+        let mut result = entry.run(argument, &mut || has_begun = true, b"head").unwrap();
+        assert!(has_begun);
+        assert_eq!(&result.head::<4>().unwrap(), b"head");
+        result.open().unwrap()
+    }
+
     #[test]
     fn a_task_is_found_by_its_id_and_runs() {
         let found = find(id(entry_of(double)).unwrap()).unwrap();
-        let result = found.run(&envelope::seal(&21_u32).unwrap()).unwrap();
-        assert_eq!(envelope::open::<u32>(&result).unwrap(), 42);
+        assert_eq!(call::<_, u32>(found, 21_u32), 42);
     }
 
     #[test]
@@ -222,8 +233,7 @@ mod tests {
         let c = entry_of(|text: String| text.len());
         assert_ne!(id(a).unwrap(), id(b).unwrap());
         assert_ne!(a.name(), b.name());
-        let length = find(id(c).unwrap()).unwrap().run(&envelope::seal(&"four").unwrap()).unwrap();
-        assert_eq!(envelope::open::<usize>(&length).unwrap(), 4);
+        assert_eq!(call::<_, usize>(find(id(c).unwrap()).unwrap(), "four"), 4);
     }
 
     #[test]
@@ -253,8 +263,9 @@ mod tests {
 
     #[test]
     fn an_argument_of_another_type_is_refused() {
-        let refusal = entry_of(double).run(&[]).unwrap_err();
-        assert_eq!(refusal.failure.kind(), ErrorKind::Corrupt);
+        let nothing = Letter::seal(&[], ()).unwrap();
+        let refusal = entry_of(double).run(nothing, &mut || (), &[]).unwrap_err();
+        assert_eq!(refusal.kind, ErrorKind::Corrupt);
         assert!(refusal.text.contains("u32"), "{}", refusal.text);
     }
 

@@ -18,6 +18,8 @@ pub(super) struct Request<'a> {
     /// The process that makes it, where that is known and not a wrapper program.
     pub(super) parent: Option<u32>,
     pub(super) is_daemon: bool,
+    /// Whether somebody waits for [`Report::Begun`].
+    pub(super) is_awaited: bool,
     pub(super) job: Job,
 }
 
@@ -41,42 +43,20 @@ pub(crate) struct TaskId {
 pub(super) enum Report {
     /// It is of another build.
     Refused { build: Vec<u8> },
+    /// It has opened the argument of the task.
+    Begun,
     /// The task has returned; the result follows.
     Done,
     /// The task has panicked.
     Panicked { message: String, location: String, backtrace: String },
     /// It could not do what it was asked to.
-    Failed { failure: Failure, text: String },
+    Failed { kind: ErrorKind, text: String },
     /// The fork server has made it; its pidfd is with this.
     Started { pid: u32 },
     /// The fork server could not make it: an error number.
     NotStarted { errno: i32 },
     /// It has ended, and the fork server has waited for it: a status as of `wait(2)`.
     Ended { status: i32 },
-}
-
-/// Why a process could not do what it was asked to.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(super) enum Failure {
-    /// The message, the task or the argument cannot be understood.
-    Undecodable,
-    /// The result cannot be written down.
-    Unencodable,
-    /// The result is too long.
-    TooLong,
-    /// The process is not fit for it.
-    Unfit,
-}
-
-impl Failure {
-    pub(super) fn kind(self) -> ErrorKind {
-        match self {
-            Self::Undecodable => ErrorKind::Corrupt,
-            Self::Unencodable => ErrorKind::InvalidArgument,
-            Self::TooLong => ErrorKind::LimitExceeded,
-            Self::Unfit => ErrorKind::Unsupported,
-        }
-    }
 }
 
 /// A message: `head`, then the bytes of `tail` as they are.
@@ -106,8 +86,14 @@ mod tests {
     #[test]
     fn a_message_comes_back_with_its_tail() {
         let job = Job::Task(TaskId { offset: 4096, name_hash: u64::MAX });
-        let request =
-            Request { build: &[1, 2], name: "worker", parent: Some(7), is_daemon: true, job };
+        let request = Request {
+            build: &[1, 2],
+            name: "worker",
+            parent: Some(7),
+            is_daemon: true,
+            is_awaited: false,
+            job,
+        };
         let bytes = encode(&request, b"argument").unwrap();
         let (back, tail) = decode::<Request<'_>>(&bytes).unwrap();
         assert_eq!((back.build, back.name, tail), (request.build, request.name, &b"argument"[..]));

@@ -2,6 +2,7 @@
 #![allow(unsafe_code, reason = "it forks")]
 
 use super::super::link::Link;
+use super::super::post::Post;
 use super::super::reaper;
 use super::super::serve::{self, Origin};
 use super::super::wire::{Job, TaskId};
@@ -17,12 +18,17 @@ use std::time::Duration;
 const ENDING: Duration = Duration::from_millis(100);
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 
-pub(super) fn start(order: Order, id: TaskId, argument: &[u8]) -> Result<Arc<Link>> {
+pub(super) fn start(
+    order: Order,
+    id: TaskId,
+    argument: &Post,
+    is_awaited: bool,
+) -> Result<Arc<Link>> {
     if !order.is_forced {
         check_threads(&order)?;
     }
     crossdock_sys::fork::watch();
-    let prepared = order.prepare(Job::Task(id), argument)?;
+    let prepared = order.prepare(Job::Task(id), argument, is_awaited)?;
     let is_forced = order.is_forced;
     if !is_forced {
         // What is in the buffer now would be printed by both.

@@ -4,12 +4,13 @@ use super::super::failure::died;
 use super::super::fork_server::{HAS_STDERR, HAS_STDOUT};
 use super::super::link::Link;
 use super::super::options::{Output, StartMethod};
+use super::super::post::Post;
 use super::super::wire::{self, Job, Report, TaskId};
 use super::{Order, Prepared, spawn};
 use crate::error::{Error, ErrorKind, Result};
 use crossdock_sys::child::Child;
 use crossdock_sys::fork;
-use crossdock_sys::line::Line;
+use crossdock_sys::line::{Line, Packet};
 use parking_lot::Mutex;
 use std::fs::File;
 use std::io;
@@ -22,12 +23,17 @@ static SERVER: Mutex<Option<(u64, Arc<Link>)>> = Mutex::new(None);
 /// Servers that are tried: each may be killed at any moment.
 const TRIES_MAX: usize = 3;
 
-pub(super) fn start(order: Order, id: TaskId, argument: &[u8]) -> Result<Arc<Link>> {
+pub(super) fn start(
+    order: Order,
+    id: TaskId,
+    argument: &Post,
+    is_awaited: bool,
+) -> Result<Arc<Link>> {
     let mut tries = 0;
     let (prepared, server, child, early) = loop {
         tries += 1;
         // A new line each time: a child of the last server may still get the old one, and finds it closed.
-        let prepared = order.prepare(Job::Task(id), argument)?;
+        let prepared = order.prepare(Job::Task(id), argument, is_awaited)?;
         match ask(&order, &prepared)? {
             Answer::Started(server, child, early) => break (prepared, server, child, early),
             // Nobody has read what is to be done, so nobody does it.
@@ -49,7 +55,7 @@ pub(super) fn start(order: Order, id: TaskId, argument: &[u8]) -> Result<Arc<Lin
 /// What comes of asking a server for a child.
 enum Answer {
     /// The server has made it. What it has reported before the server did comes with it.
-    Started(Arc<Link>, Child, Vec<Vec<u8>>),
+    Started(Arc<Link>, Child, Vec<Packet>),
     /// The server has ended before anybody read the request.
     Unread(Error),
     /// The server has ended, and a child that nobody knows has read the request.
@@ -107,7 +113,7 @@ fn server() -> Result<Arc<Link>> {
         stderr: Output::Inherit,
         command: None,
     };
-    let server = spawn::start(order, Job::ForkServer, &[])?;
+    let server = spawn::start(order, Job::ForkServer, &Post::empty(), false)?;
     *place = Some((fork::generation(), Arc::clone(&server)));
     Ok(server)
 }
@@ -121,7 +127,7 @@ fn await_start(
     line: &Line,
     server: &Link,
     room: File,
-) -> Result<Option<(Child, Vec<Vec<u8>>)>> {
+) -> Result<Option<(Child, Vec<Packet>)>> {
     let mut early = Vec::new();
     let mut room = Some(room);
     loop {
@@ -142,7 +148,7 @@ fn await_start(
             Report::NotStarted { errno } => {
                 return Err(not_started(order, io::Error::from_raw_os_error(errno)));
             }
-            _ => early.push(packet.bytes),
+            _ => early.push(packet),
         }
     }
 }

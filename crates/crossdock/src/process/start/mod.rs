@@ -7,10 +7,12 @@ mod spawn;
 use super::init;
 use super::link::{Captured, Link};
 use super::options::{Output, StartMethod};
+use super::post::Post;
 use super::reaper;
 use super::task;
 use super::wire::{self, Job, Request, TaskId};
 use crate::error::{Error, ErrorKind, Result};
+use crate::letter::Letter;
 use crossdock_sys::line::Line;
 use crossdock_sys::stdio;
 use std::fs::File;
@@ -39,7 +41,7 @@ struct Prepared {
 }
 
 /// Starts a process that runs a task.
-pub(super) fn task(order: Order, id: TaskId, argument: &[u8]) -> Result<Arc<Link>> {
+pub(super) fn task(order: Order, id: TaskId, mut argument: Letter) -> Result<Arc<Link>> {
     if !init::is_ready() {
         let text = format!(
             "process \"{}\" cannot be started: this program has not called crossdock::process::init (make \
@@ -57,31 +59,47 @@ pub(super) fn task(order: Order, id: TaskId, argument: &[u8]) -> Result<Arc<Link
         return Err(Error::new(ErrorKind::InvalidArgument, text).named(&order.name));
     }
     reaper::sweep();
-    match order.start {
-        StartMethod::Spawn => spawn::start(order, Job::Task(id), argument),
-        StartMethod::ForkServer => fork_server::start(order, id, argument),
-        StartMethod::Fork => fork::start(order, id, argument),
+    // Until it has opened what they are handles of.
+    let kept = argument.take_kept();
+    let argument = Post::of(argument).map_err(|error| order.unsendable(&error))?;
+    let is_awaited = !kept.is_empty();
+    let link = match order.start {
+        StartMethod::Spawn => spawn::start(order, Job::Task(id), &argument, is_awaited),
+        StartMethod::ForkServer => fork_server::start(order, id, &argument, is_awaited),
+        StartMethod::Fork => fork::start(order, id, &argument, is_awaited),
+    }?;
+    link.note_argument(argument);
+    if is_awaited {
+        link.await_begin()?;
     }
+    Ok(link)
 }
 
 impl Order {
     /// Tells the process what to do, though it does not exist yet.
-    fn prepare(&self, job: Job, argument: &[u8]) -> Result<Prepared> {
+    fn prepare(&self, job: Job, argument: &Post, is_awaited: bool) -> Result<Prepared> {
         let request = Request {
             build: task::build()?,
             name: &self.name,
             parent: self.command.is_none().then(std::process::id),
             is_daemon: self.is_daemon,
+            is_awaited,
             job,
         };
-        let message = wire::encode(&request, argument)?;
+        let message = wire::encode(&request, argument.bytes())?;
         let prepare = || {
             let (ours, theirs) = Line::pair()?;
-            ours.send(&message, &[])?;
+            ours.send(&message, &argument.files())?;
             let [stdout, stderr] = [open(self.stdout)?, open(self.stderr)?];
             Ok(Prepared { ours, theirs, stdout, stderr })
         };
         prepare().map_err(|error| self.failed(error))
+    }
+
+    /// The error of an argument that cannot travel.
+    pub(super) fn unsendable(&self, error: &Error) -> Error {
+        let text = format!("the argument of process \"{}\" cannot be sent: {error}", self.name);
+        Error::new(error.kind(), text).named(&self.name)
     }
 
     fn failed(&self, error: io::Error) -> Error {

@@ -5,6 +5,7 @@
 //! no more than that, and no other child can get it by accident.
 
 use super::super::link::Link;
+use super::super::post::Post;
 use super::super::wire::Job;
 use super::super::{init, reaper};
 use super::{Order, Prepared};
@@ -18,8 +19,13 @@ use std::sync::Arc;
 /// This program: also when its file has been replaced or removed since it was started.
 const THIS_PROGRAM: &str = "/proc/self/exe";
 
-pub(super) fn start(mut order: Order, job: Job, argument: &[u8]) -> Result<Arc<Link>> {
-    let Prepared { ours, theirs, stdout, stderr } = order.prepare(job, argument)?;
+pub(super) fn start(
+    mut order: Order,
+    job: Job,
+    argument: &Post,
+    is_awaited: bool,
+) -> Result<Arc<Link>> {
+    let Prepared { ours, theirs, stdout, stderr } = order.prepare(job, argument, is_awaited)?;
     let mut command = order.command.take().unwrap_or_else(this_program);
     let spawn = || -> io::Result<Child> {
         command

@@ -1,0 +1,69 @@
+//! Handing the arrays of a value out while it is deserialised.
+
+use super::Enclosed;
+use crate::channel::parcel::Received;
+use crate::error::{Error, Result};
+use crate::process::envelope;
+use serde::de::DeserializeOwned;
+use std::cell::RefCell;
+
+thread_local! {
+    /// What there is for the value that this thread is deserialising, if it is.
+    static CONTENTS: RefCell<Option<Contents>> = const { RefCell::new(None) };
+}
+
+#[derive(Debug)]
+struct Contents {
+    arrays: Vec<Option<Enclosed>>,
+    /// Why something could not be had: a deserialiser takes no errors but its own.
+    error: Option<Error>,
+}
+
+/// The value that was sealed.
+pub(super) fn value<T: DeserializeOwned>(bytes: &[u8], arrays: Vec<Enclosed>) -> Result<T> {
+    let arrays = arrays.into_iter().map(Some).collect();
+    let outer = CONTENTS.replace(Some(Contents { arrays, error: None }));
+    let read = envelope::open(bytes);
+    let contents = CONTENTS.replace(outer);
+    match (read, contents.and_then(|contents| contents.error)) {
+        (Ok(value), None) => Ok(value),
+        (_, Some(error)) => Err(error),
+        (Err(why), None) => {
+            let text = format!("a value of type {}", std::any::type_name::<T>());
+            Err(Error::corrupt(text, format_args!("{why} (Serialize and Deserialize must agree)")))
+        }
+    }
+}
+
+/// What `take` gets of array number `number`; the deserialiser gets the text of an error.
+pub(super) fn array<R>(
+    number: u8,
+    take: impl FnOnce(Received<'_>) -> Result<R>,
+) -> Result<R, String> {
+    let taken = CONTENTS
+        .with_borrow_mut(|contents| contents.as_mut()?.arrays.get_mut(usize::from(number))?.take());
+    let missing = || Error::corrupt("a value", "it has no such array (any more)");
+    let array = taken
+        .ok_or_else(missing)
+        .and_then(|Enclosed { ticket, lease }| take(Received { ticket: &ticket, lease }));
+    array.map_err(fail)
+}
+
+/// What `open` gives, if a letter is being opened.
+pub(super) fn by_name<R>(open: impl FnOnce() -> Result<R>) -> Result<R, String> {
+    if !CONTENTS.with_borrow(Option::is_some) {
+        return Err("a handle can only be read out of a task's or a message's value".to_owned());
+    }
+    open().map_err(fail)
+}
+
+/// Keeps an error for whoever opens the letter, and gives its text to the deserialiser.
+fn fail(error: Error) -> String {
+    let text = error.to_string();
+    CONTENTS.with_borrow_mut(|contents| {
+        if let Some(contents) = contents {
+            contents.error = Some(error);
+        }
+    });
+    text
+}
