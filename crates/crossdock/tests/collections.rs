@@ -233,6 +233,10 @@ fn a_map_that_may_not_grow_says_so_and_stays_as_it_is() {
         assert!(map.remove(&key).unwrap().is_some());
     }
     map.insert(&1_000_000, &[8; 32]).unwrap();
+    for entries in [usize::MAX, usize::MAX / 16, 1 << 30] {
+        let many = options.capacity(entries).anonymous_map::<u8, u8>().unwrap_err();
+        assert_eq!(many.kind(), ErrorKind::LimitExceeded, "{many}");
+    }
     let tiny = CollectionOptions::new().bytes_max(1000).anonymous_map::<u8, u8>().unwrap_err();
     assert_eq!(tiny.kind(), ErrorKind::InvalidArgument);
     let none = CollectionOptions::new().shards(0).anonymous_map::<u8, u8>().unwrap_err();

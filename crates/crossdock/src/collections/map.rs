@@ -112,7 +112,7 @@ impl<K, V> SharedMap<K, V> {
     pub(super) fn with_room(self, entries: usize) -> Result<Self> {
         let shards = self.file.frame().shards().len();
         // Some shards get more than their part.
-        let each = (entries / shards + entries / shards / 4) as u64;
+        let each = (entries / shards).saturating_add(entries / shards / 4) as u64;
         if entries > 0 {
             for shard in 0..shards {
                 self.file.write(shard)?.change(|heap| Table::new(heap).resize(each.max(1)))?;
