@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
 /// The result of everything that can fail in this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -23,13 +24,16 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// assert_eq!(error.kind(), ErrorKind::NotFound);
 /// assert_eq!(error.name(), Some("no-such-block"));
 /// ```
+#[derive(Clone)]
 pub struct Error(Box<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
     name: Option<String>,
     text: String,
-    source: Option<io::Error>,
+    /// Shared, because it cannot be cloned.
+    source: Option<Arc<io::Error>>,
 }
 
 /// The kinds of [`Error`].
@@ -83,6 +87,10 @@ pub enum ErrorKind {
     Panicked,
     /// A process ended before its task returned.
     Died,
+    /// A task was cancelled before it returned.
+    Cancelled,
+    /// It was closed, and takes no more work.
+    Closed,
     /// This cannot be done with this object.
     Unsupported,
     /// Any other error of the operating system.
@@ -110,7 +118,7 @@ impl Error {
             _ => ErrorKind::Io,
         };
         let text = format!("{action}: {source}");
-        Self(Box::new(Inner { kind, name: None, text, source: Some(source) }))
+        Self(Box::new(Inner { kind, name: None, text, source: Some(Arc::new(source)) }))
     }
 
     pub(crate) fn named(mut self, name: &str) -> Self {
@@ -124,7 +132,7 @@ impl Error {
         mut self,
         cause: impl std::error::Error + Send + Sync + 'static,
     ) -> Self {
-        self.0.source = Some(io::Error::other(cause));
+        self.0.source = Some(Arc::new(io::Error::other(cause)));
         self
     }
 
@@ -167,7 +175,7 @@ impl Error {
     /// The error number of the operating system, if it came from there.
     #[must_use]
     pub fn raw_os_error(&self) -> Option<i32> {
-        self.0.source.as_ref().and_then(io::Error::raw_os_error)
+        self.0.source.as_ref().and_then(|source| source.raw_os_error())
     }
 }
 
@@ -190,7 +198,7 @@ impl fmt::Debug for Error {
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source.as_ref().map(|source| source as _)
+        self.0.source.as_deref().map(|source| source as _)
     }
 }
 
@@ -218,7 +226,7 @@ impl serde::Serialize for Error {
 impl<'de> serde::Deserialize<'de> for Error {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Told { kind, name, text, os } = Told::deserialize(deserializer)?;
-        let source = os.map(io::Error::from_raw_os_error);
+        let source = os.map(io::Error::from_raw_os_error).map(Arc::new);
         Ok(Self(Box::new(Inner { kind, name, text, source })))
     }
 }

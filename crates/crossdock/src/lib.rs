@@ -35,6 +35,7 @@
 //! | to wait for whichever of several channels and events comes first | [`Select`] |
 //! | to wait for another process | [`sync`]: locks, condition variables, semaphores, events, barriers |
 //! | to run a function of this program in another process | `process::Process` |
+//! | to run many calls in worker processes that stay | `process::Pool` |
 //! | raw bytes under a name, also for Python or C | [`SharedBlock`] |
 //! | to see or clean what is there | [`registry`], or the `crossdock` command |
 //! | to see who is connected and who holds what | [`inspect`], `crossdock inspect`, `crossdock top` |
@@ -63,6 +64,7 @@
 //! * `npy` (default): read and write `.npy` files, [`npy`].
 //! * `ndarray`: `Array::as_ndarray` and its like.
 //! * `process` (default): processes that run a function of this program, `process`.
+//! * `rayon`: `process::executor::ThreadExecutor`, tasks in threads.
 //! * `tracing`: events of the `tracing` crate where names, channels, regions and processes come and go, never on the way
 //!   of a message: [what is told](docs::chooser#what-is-going-on).
 #![deny(unsafe_code)]

@@ -129,6 +129,17 @@ pub(crate) fn name_reclaimed(name: &str, kind: impl fmt::Display) {
     event!(INFO, crossdock.name = name, crossdock.kind = %kind, "name of dead users reclaimed");
 }
 
+/// A task has failed whose future nobody has, or nobody has asked.
+#[cfg(feature = "process")]
+pub(crate) fn failure_unclaimed(error: &Error) {
+    event!(
+        WARN,
+        error.type = ?error.kind(),
+        error.message = %error,
+        "task failed, and nobody asks"
+    );
+}
+
 pub(crate) fn region_created(party: usize, region: u32, bytes: u64, is_huge: bool) {
     event!(
         DEBUG,

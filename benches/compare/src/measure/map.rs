@@ -34,14 +34,14 @@ fn run(bench: &Bench) -> Result<Vec<Row>> {
     let stand = bench.together(Priority::Ordinary);
     let mut pair = Pair::alone_on(bench, "maps", 0, &stand)?;
     let mut python = match no_python {
-        None => Some(Pair::python_map(bench, &stand)?),
+        None => Some(Pair::python_alone(bench, python::MAP, &stand)?),
         Some(_) => None,
     };
     // The first round makes the entries, and does not count.
     for round in 0..=rounds {
-        push(&mut all, &pair.burst(SAMPLES, 0)?, round > 0);
+        super::push_in_turn(&mut all, &pair.burst(SAMPLES, 0)?, round > 0);
         if let Some(python) = &mut python {
-            push(&mut of_python, &python.burst(SAMPLES, 0)?, round > 0);
+            super::push_in_turn(&mut of_python, &python.burst(SAMPLES, 0)?, round > 0);
         }
         bar.inc(u64::from(round > 0));
     }
@@ -64,13 +64,4 @@ fn run(bench: &Bench) -> Result<Vec<Row>> {
         });
     }
     Ok(rows)
-}
-
-/// Sorts what was measured in turn.
-fn push<const N: usize>(all: &mut [Samples; N], measured: &[f64], counts: bool) {
-    for (way, samples) in all.iter_mut().enumerate() {
-        if counts {
-            samples.push_round(measured.iter().skip(way).step_by(N).copied().collect());
-        }
-    }
 }

@@ -17,6 +17,7 @@ pub(crate) mod python;
 pub(crate) mod raw_sync;
 pub(crate) mod record;
 pub(crate) mod start;
+pub(crate) mod values;
 
 use crate::Result;
 use crate::control::Control;
@@ -66,6 +67,7 @@ const ROLES: &[(&str, Role)] = &[
     ("memory-private", memory::private),
     ("memory-segment", memory::segment),
     ("process-starts", start::starts),
+    ("values", values::values),
     ("maps", map::maps),
 ];
 

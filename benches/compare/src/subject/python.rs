@@ -11,8 +11,17 @@ const SCRIPT: &str = include_str!("queue.py");
 /// The processes that share a lock.
 const LOCK_SCRIPT: &str = include_str!("lock.py");
 
+/// A subject that answers bursts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Subject {
+    pub(crate) name: &'static str,
+    script: &'static str,
+}
+
 /// A dictionary and its server.
-const MAP_SCRIPT: &str = include_str!("map.py");
+pub(crate) const MAP: Subject = Subject { name: "map", script: include_str!("map.py") };
+/// A queue and a pipe, and who is at their other ends.
+pub(crate) const VALUES: Subject = Subject { name: "values", script: include_str!("values.py") };
 
 /// The processes at the ends of a queue.
 const STREAM_SCRIPT: &str = include_str!("stream.py");
@@ -63,10 +72,10 @@ pub(crate) fn lock_command(python: &str, processes: usize, stand: &Stand) -> Com
     command
 }
 
-/// The command that starts a process with a dictionary, which starts the server.
-pub(crate) fn map_command(python: &str, stand: &Stand) -> Command {
+/// The command that starts a subject that answers bursts.
+pub(crate) fn alone_command(python: &str, subject: Subject, stand: &Stand) -> Command {
     let mut command = Command::new(python);
-    command.args(["-c", MAP_SCRIPT, &cpu_list(stand), stand.priority.name()]);
+    command.args(["-c", subject.script, &cpu_list(stand), stand.priority.name()]);
     command
 }
 

@@ -171,6 +171,20 @@ fn start_ticks(process: &str) -> io::Result<u64> {
     field.parse().map_err(|_| io::ErrorKind::InvalidData.into())
 }
 
+/// Bytes of physical memory that a process has mapped, shared memory included.
+///
+/// # Errors
+///
+/// There is no such process, or no `/proc`.
+#[doc(alias = "statm")]
+pub fn resident_bytes(pid: u32) -> io::Result<u64> {
+    // proc_pid_statm(5): size, then resident, in pages.
+    let text = std::fs::read_to_string(format!("/proc/{pid}/statm"))?;
+    let pages: Option<u64> = text.split(' ').nth(1).and_then(|pages| pages.parse().ok());
+    let pages = pages.ok_or(io::ErrorKind::InvalidData)?;
+    Ok(pages * rustix::param::page_size() as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

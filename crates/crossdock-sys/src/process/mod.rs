@@ -2,7 +2,7 @@
 
 mod linux;
 
-pub use linux::{ProcessId, Watch};
+pub use linux::{ProcessId, Watch, resident_bytes};
 
 /// What can be said of another process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

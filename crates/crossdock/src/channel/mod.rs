@@ -30,6 +30,8 @@ pub mod broadcast;
 mod bytes;
 pub(crate) mod core;
 mod delivery;
+#[cfg(feature = "process")]
+mod driven;
 mod ends;
 mod error;
 pub mod latest;

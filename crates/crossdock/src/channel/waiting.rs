@@ -93,7 +93,7 @@ impl Core {
 
     /// Reaps the members, and the parties that are in the way, if they have died.
     #[cold]
-    fn look_for_dead(&self) {
+    pub(super) fn look_for_dead(&self) {
         let control = self.map.table.control;
         let mut parties: PartySet =
             control.senders.iter().chain(control.receivers.iter()).collect();

@@ -1,9 +1,18 @@
 //! How a task can fail, beyond its own result: it panics, or its process ends.
 
 use crate::error::{Error, ErrorKind};
+use serde::{Deserialize, Serialize};
+use std::any::Any;
 use std::fmt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
+
+/// Bytes of the message of a panic that arrive; the rest is lost, but was printed.
+const MESSAGE_BYTES_MAX: usize = 64 << 10;
+/// Bytes of its backtrace that arrive.
+const BACKTRACE_BYTES_MAX: usize = 256 << 10;
+/// Bytes of its place that arrive.
+const LOCATION_BYTES_MAX: usize = 4 << 10;
 
 /// A panic in another process: the cause of an [`Error`] of the kind [`ErrorKind::Panicked`].
 ///
@@ -22,7 +31,7 @@ use std::process::ExitStatus;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Panic {
     pub(super) message: String,
     pub(super) location: String,
@@ -30,19 +39,32 @@ pub struct Panic {
 }
 
 impl Panic {
+    /// A panic of which nobody but its catcher knows.
+    pub(super) fn unseen(payload: &(dyn Any + Send)) -> Self {
+        Self { message: message(payload), location: String::new(), backtrace: String::new() }
+    }
+
+    /// The part of it that is sent.
+    pub(super) fn cut(mut self) -> Self {
+        self.message.truncate(self.message.floor_char_boundary(MESSAGE_BYTES_MAX));
+        self.location.truncate(self.location.floor_char_boundary(LOCATION_BYTES_MAX));
+        self.backtrace.truncate(self.backtrace.floor_char_boundary(BACKTRACE_BYTES_MAX));
+        self
+    }
+
     /// What the panic said: the first 64 KiB of it.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// Where it was: file, line and column.
+    /// Where it was: file, line and column. Empty if the task ran in a thread of this process.
     #[must_use]
     pub fn location(&self) -> &str {
         &self.location
     }
 
-    /// The calls that led there, as text: the first 256 KiB of it.
+    /// The calls that led there, as text: the first 256 KiB of it. Empty where the place is.
     #[must_use]
     pub fn backtrace(&self) -> &str {
         &self.backtrace
@@ -51,7 +73,11 @@ impl Panic {
 
 impl fmt::Display for Panic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "panicked at {}: {}", self.location, self.message)
+        match self.location.as_str() {
+            // Known to those only who have watched it.
+            "" => write!(f, "panicked: {}", self.message),
+            location => write!(f, "panicked at {location}: {}", self.message),
+        }
     }
 }
 
@@ -96,6 +122,29 @@ impl Error {
 pub(super) fn panicked(process: &str, panic: Panic) -> Error {
     let text = format!("process \"{process}\" {panic}");
     Error::new(ErrorKind::Panicked, text).named(process).caused_by(panic)
+}
+
+/// The panic of one of many tasks of a process.
+pub(super) fn task_panicked(task: &str, panic: Panic) -> Error {
+    Error::new(ErrorKind::Panicked, format!("task \"{task}\" {panic}")).named(task).caused_by(panic)
+}
+
+/// The workers of a pool do not get as far as working.
+pub(super) fn pool_broken(pool: &str, why: Error) -> Error {
+    let text = format!("pool \"{pool}\" cannot work: {why}");
+    let error = Error::new(why.kind(), text).named(pool);
+    match (why.panic(), why.exit_status()) {
+        (Some(panic), _) => error.caused_by(panic.clone()),
+        (None, Some(status)) => error.caused_by(Ended(status)),
+        (None, None) => error,
+    }
+}
+
+/// What a panic says.
+pub(super) fn message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a value that is no text".to_owned())
 }
 
 pub(super) fn died(process: &str, status: Option<ExitStatus>) -> Error {

@@ -83,6 +83,13 @@
 //!
 //! The stdin of a process is `/dev/null`.
 //!
+//! # Many tasks
+//!
+//! | I want | use | in Python |
+//! |---|---|---|
+//! | many calls in worker processes that stay | [`Pool`] | `Pool` |
+//! | futures, in processes, threads or at once | [`executor`], [`Pool`] | `concurrent.futures` |
+//!
 //! # Talking
 //!
 //! | I want | use | in Python |
@@ -96,6 +103,7 @@
 
 mod ends;
 pub(crate) mod envelope;
+pub mod executor;
 mod failure;
 mod fork_server;
 mod handle;
@@ -104,6 +112,7 @@ mod joinable;
 mod link;
 mod options;
 mod pipe;
+pub mod pool;
 mod post;
 mod put;
 mod queue;
@@ -121,6 +130,7 @@ pub use init::{__init_before_main, init, init_before_main};
 pub use joinable::JoinableQueue;
 pub use options::{Output, Process, ProcessOptions, StartMethod};
 pub use pipe::{Connection, PipeReader, PipeWriter, one_way_pipe, pipe, wait};
+pub use pool::Pool;
 pub use put::PutError;
 pub use queue::Queue;
 pub use serve::{is_child, name};

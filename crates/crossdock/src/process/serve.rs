@@ -1,6 +1,6 @@
 //! The inside of a process that was started to run a task.
 
-use super::failure::Panic;
+use super::failure::{self, Panic};
 use super::fork_server::{self, Served};
 use super::post::Post;
 use super::task::{self, Refusal};
@@ -167,7 +167,7 @@ fn run(line: &Line, task: &'static task::Entry, argument: Post, is_awaited: bool
         },
         Ok(Err(refusal)) => refusal,
         Err(payload) => {
-            report_panic(line, &PANIC.take().unwrap_or_else(|| unseen(&*payload)));
+            report_panic(line, &last_panic(&*payload));
             return EXIT_PANICKED;
         }
     };
@@ -245,19 +245,14 @@ fn watch_panics(line: &Line) {
 
 fn seen(info: &PanicHookInfo<'_>) -> Panic {
     Panic {
-        message: message(info.payload()),
+        message: failure::message(info.payload()),
         location: info.location().map_or_else(String::new, ToString::to_string),
         backtrace: Backtrace::force_capture().to_string(),
     }
 }
 
-/// A panic that called no hook: it was resumed, perhaps from another thread.
-fn unseen(payload: &(dyn Any + Send)) -> Panic {
-    Panic { message: message(payload), location: String::new(), backtrace: String::new() }
-}
-
-fn message(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a value that is no text".to_owned())
+/// The panic of this thread that was caught just now. One that called no hook was resumed, perhaps from another
+/// thread.
+pub(super) fn last_panic(payload: &(dyn Any + Send)) -> Panic {
+    PANIC.take().unwrap_or_else(|| Panic::unseen(payload))
 }

@@ -1,0 +1,55 @@
+//! What each worker is doing, as it writes it itself: two numbers in shared memory.
+//!
+//! Nothing that must be right depends on it: who died over which task, the channel knows. It tells whose time is up, and
+//! how long tasks take.
+
+use crate::Atomic;
+use crate::error::Result;
+use crate::value::Value;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+/// Numbers of a worker.
+const WORDS: usize = 2;
+
+/// The board of a pool.
+#[derive(Debug)]
+pub(super) struct Board(Value<[Atomic<u64>]>);
+
+impl Board {
+    pub(super) fn create(name: &str, seats: usize) -> Result<Self> {
+        Value::create_slice(name, seats * WORDS, |_| Atomic::new(0)).map(Self)
+    }
+
+    pub(super) fn open(name: &str) -> Result<Self> {
+        Value::open(name).map(Self)
+    }
+
+    fn word(&self, seat: usize, word: usize) -> Option<&Atomic<u64>> {
+        self.0.get(seat * WORDS + word)
+    }
+
+    /// The worker begins a task, or has ended one.
+    pub(super) fn note(&self, seat: usize, job: Option<u64>) {
+        if let Some(current) = self.word(seat, 0) {
+            current.store(job.map_or(0, |job| job + 1), Relaxed);
+        }
+    }
+
+    /// The worker has taken so long for a task.
+    pub(super) fn note_time(&self, seat: usize, nanos: u64) {
+        if let Some(busy) = self.word(seat, 1) {
+            busy.fetch_add(nanos, Relaxed);
+        }
+    }
+
+    /// What the worker of a seat is doing.
+    pub(super) fn job(&self, seat: usize) -> Option<u64> {
+        self.word(seat, 0)?.load(Relaxed).checked_sub(1)
+    }
+
+    /// How long the workers of a seat have been doing something, all tasks together.
+    pub(super) fn busy(&self, seat: usize) -> Duration {
+        Duration::from_nanos(self.word(seat, 1).map_or(0, |busy| busy.load(Relaxed)))
+    }
+}

@@ -1,0 +1,411 @@
+//! What the threads of this process share of a pool: the work, and who has it.
+//!
+//! # The way of a task
+//!
+//! `pending` (here, can be cancelled) → the channel of tasks, at most [`in_hand_max`](Core::in_hand_max) of them → a
+//! worker → the channel of answers → whoever has the [lead](super::lead) → its [`Slot`](super::job::Slot).
+//!
+//! So to submit never blocks and never fails for want of room: what waits, waits in this process. The channel holds as many tasks as keep
+//! the workers busy while an answer is on its way, which are many if they are short.
+//!
+//! # Whose fault
+//!
+//! The channel of tasks is one whose receivers acknowledge. It knows which task a dead worker had taken, whatever it was
+//! doing; after the last delivery that is a dead letter, which ends the future of just this task.
+
+use super::super::executor::{Tally, closed};
+use super::super::task::{self, Entry};
+use super::board::Board;
+use super::crew::Seat;
+use super::job::{Asked, Job, Kind, Outcome, Slot, job_head, outcome, split_answer, split_job};
+use super::lead::Lead;
+use super::options::Settings;
+use super::worker::{Exit, Setup};
+use crate::channel::{Receiver, Sender, TrySendError};
+use crate::error::{Error, ErrorKind, Result};
+use crate::letter::Letter;
+use crate::process::{JoinHandle, ProcessOptions};
+use crossdock_sys::events::Events;
+use crossdock_sys::fork;
+use parking_lot::{Condvar, Mutex};
+use serde::Serialize;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::io::PipeWriter;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// Tasks that a worker has at hand at most, its own included.
+pub(super) const IN_HAND_MAX: usize = 32;
+/// The work that is to lie ready for each worker.
+const READY: Duration = Duration::from_micros(500);
+/// Answers after which the time that tasks take is looked at again.
+const MEASURE_EVERY: u64 = 64;
+
+/// Starts a worker.
+pub(super) type Start = Box<dyn Fn(ProcessOptions, Setup) -> Result<JoinHandle<Exit>> + Send>;
+
+/// What threads that use a pool, and its own, share.
+pub(super) struct Core {
+    pub(super) settings: Settings,
+    pub(super) setup: Setup,
+    /// Of this process, when it made the pool.
+    generation: u64,
+    numbers: AtomicU64,
+    pub(super) state: Mutex<State>,
+    /// The pool has ended, or somebody has been told of a result.
+    pub(super) changed: Condvar,
+    pub(super) collector: Condvar,
+    pub(super) collector_leads: AtomicBool,
+    /// Threads that are telling somebody of a result.
+    pub(super) settling: AtomicUsize,
+    pub(super) lead: Lead,
+    pub(super) tally: Arc<Tally>,
+    pub(super) start: Mutex<Start>,
+    pub(super) events: Events,
+    /// Wakes the supervisor.
+    pub(super) bell: PipeWriter,
+}
+
+/// Whether there is or will be work.
+#[derive(Debug, Default)]
+pub(super) enum Phase {
+    #[default]
+    Open,
+    /// No more than there is.
+    Closed,
+    /// None at all, and why.
+    Over(Error),
+}
+
+/// The channels of a pool, given up when it has ended.
+pub(super) struct Links {
+    /// `None` when the last task has been done, so that the workers end.
+    pub(super) tasks: Option<Sender<Letter>>,
+    /// For what dead workers left.
+    pub(super) letters: Receiver<Letter>,
+    /// So that the answers of workers that all die at once are not the last.
+    pub(super) _answers: Sender<Letter>,
+    pub(super) board: Arc<Board>,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) phase: Phase,
+    pub(super) links: Option<Links>,
+    /// What no worker can take yet.
+    pub(super) pending: VecDeque<Job>,
+    /// What was sent and has not been answered.
+    pub(super) sent: HashMap<u64, Asked>,
+    /// How many of those have a limit of time.
+    pub(super) limited: usize,
+    /// What has taken too long: no worker is to run it.
+    pub(super) expired: HashSet<u64>,
+    /// What dead workers had that have not been asked how they died.
+    pub(super) stray: Vec<(u64, Letter)>,
+    pub(super) crew: Vec<Seat>,
+    /// Workers in a row that ended before they were ready.
+    pub(super) failed_starts: usize,
+    pub(super) counts: Counts,
+    pub(super) pace: Pace,
+    pub(super) is_collector_asleep: bool,
+    pub(super) has_ended: bool,
+}
+
+/// How long a task takes, as far as is known.
+pub(super) struct Pace {
+    each: Duration,
+    /// When that was last looked at: answers, and the time of all workers.
+    answers: u64,
+    busy: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        // So that nothing is handed out too early before anything is known.
+        Self { each: 2 * READY, answers: 0, busy: Duration::ZERO }
+    }
+}
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    pub(super) answers: u64,
+    pub(super) done: u64,
+    pub(super) failed: u64,
+    pub(super) restarts: u64,
+}
+
+/// Somebody who is to be told of an end, when nothing is locked. Made by [`Core::end`].
+#[must_use = "somebody waits for it"]
+pub(super) struct Told(Asked, Outcome);
+
+impl State {
+    pub(super) fn is_drained(&self) -> bool {
+        self.pending.is_empty() && self.sent.is_empty()
+    }
+
+    fn check_open(&self) -> Result<()> {
+        match &self.phase {
+            Phase::Open => Ok(()),
+            Phase::Closed => Err(closed()),
+            Phase::Over(why) if why.kind() == ErrorKind::Cancelled => Err(closed()),
+            Phase::Over(why) => Err(why.clone()),
+        }
+    }
+
+    /// Whether a worker has something to say: that it is ready, or what has become of a task.
+    pub(super) fn awaits_answers(&self) -> bool {
+        !self.is_drained() || self.crew.iter().any(|seat| seat.handle.is_some() && !seat.is_ready)
+    }
+
+    /// Takes back what was sent.
+    pub(super) fn take(&mut self, number: u64) -> Option<Asked> {
+        let asked = self.sent.remove(&number)?;
+        self.limited -= usize::from(asked.limit.is_some());
+        Some(asked)
+    }
+}
+
+impl Core {
+    pub(super) fn new(
+        settings: Settings,
+        setup: Setup,
+        (state, answers): (State, Receiver<Letter>),
+        start: Start,
+        (events, bell): (Events, PipeWriter),
+    ) -> Self {
+        fork::watch();
+        Self {
+            settings,
+            setup,
+            generation: fork::generation(),
+            numbers: AtomicU64::new(0),
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            collector: Condvar::new(),
+            collector_leads: AtomicBool::new(false),
+            settling: AtomicUsize::new(0),
+            lead: Lead::new(answers),
+            tally: Arc::default(),
+            start: Mutex::new(start),
+            events,
+            bell,
+        }
+    }
+
+    pub(super) fn is_current(&self) -> bool {
+        self.generation == fork::generation()
+    }
+
+    /// Takes work of which `slot` is to hear.
+    pub(super) fn submit<A: Serialize>(
+        &self,
+        entry: &'static Entry,
+        argument: A,
+        (limit, calls): (Option<Duration>, u64),
+        slot: Box<dyn Slot>,
+    ) -> Result<()> {
+        let job = self.job(entry, argument, (limit, calls), slot).map_err(|(error, _)| error)?;
+        self.enqueue(job).map_err(|(error, _)| error)
+    }
+
+    /// As [`submit`](Self::submit); `slot` hears as well if it is not taken, and gets what it can have back.
+    pub(super) fn submit_or_settle<A: Serialize>(
+        &self,
+        entry: &'static Entry,
+        argument: A,
+        slot: Box<dyn Slot>,
+    ) {
+        match self.job(entry, argument, (None, 1), slot) {
+            Err((error, slot)) => slot.settle(Outcome::Failed(error)),
+            Ok(job) => {
+                let Err((error, mut job)) = self.enqueue(job) else { return };
+                job.asked.slot.settle(match split_job(&mut job.letter) {
+                    Ok(_) => Outcome::Died(error, job.letter),
+                    Err(_) => Outcome::Failed(error),
+                });
+            }
+        }
+    }
+
+    fn job<A: Serialize>(
+        &self,
+        entry: &'static Entry,
+        argument: A,
+        (limit, calls): (Option<Duration>, u64),
+        slot: Box<dyn Slot>,
+    ) -> Result<Job, (Error, Box<dyn Slot>)> {
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let seal = || Letter::seal(&job_head(number, task::id(entry)?), argument)?.for_channel();
+        let mut letter = match seal() {
+            Ok(letter) => letter,
+            Err(error) => return Err((error, slot)),
+        };
+        let kept = letter.take_kept();
+        let limit = limit.or(self.settings.limit);
+        Ok(Job { number, letter, asked: Asked { slot, limit, calls, entry, _kept: kept } })
+    }
+
+    #[expect(clippy::result_large_err, reason = "the job comes back, without an allocation")]
+    fn enqueue(&self, job: Job) -> Result<(), (Error, Job)> {
+        if let Err(error) = self.check_current() {
+            return Err((error, job));
+        }
+        let mut state = self.state.lock();
+        if let Err(error) = state.check_open() {
+            return Err((error, job));
+        }
+        state.pending.push_back(job);
+        let told = self.refill(&mut state);
+        if state.is_collector_asleep {
+            state.is_collector_asleep = false;
+            self.collector.notify_one();
+        }
+        drop(state);
+        self.tell(told);
+        Ok(())
+    }
+
+    pub(super) fn check_open(&self) -> Result<()> {
+        self.check_current()?;
+        self.state.lock().check_open()
+    }
+
+    pub(super) fn check_current(&self) -> Result<()> {
+        if self.is_current() {
+            return Ok(());
+        }
+        Err(Error::forked(&format!("pool \"{}\"", self.settings.name)))
+    }
+
+    /// Tasks that are in the channel or with a worker, at most.
+    fn in_hand_max(&self, state: &State) -> usize {
+        let workers = self.settings.workers;
+        let ready = READY.as_nanos() / state.pace.each.as_nanos().max(1);
+        let each = usize::try_from(ready).unwrap_or(usize::MAX).min(IN_HAND_MAX - 1);
+        workers + (workers * each).max(1)
+    }
+
+    /// Hands out what there is room for.
+    #[must_use]
+    pub(super) fn refill(&self, state: &mut State) -> Vec<Told> {
+        let mut told = Vec::new();
+        while state.sent.len() < self.in_hand_max(state)
+            && let Some(job) = state.pending.pop_front()
+        {
+            if !job.asked.slot.start() {
+                // It was cancelled, and whoever did that was told.
+                continue;
+            }
+            let Some(tasks) = state.links.as_ref().and_then(|links| links.tasks.as_ref()) else {
+                break;
+            };
+            let Job { number, letter, asked } = job;
+            match tasks.try_send(letter) {
+                Ok(()) => {
+                    state.limited += usize::from(asked.limit.is_some());
+                    state.sent.insert(number, asked);
+                }
+                Err(TrySendError::Full(letter)) => {
+                    state.pending.push_front(Job { number, letter, asked });
+                    break;
+                }
+                Err(error) => told.push(self.end(asked, Outcome::Failed(error.into()))),
+            }
+        }
+        told
+    }
+
+    /// From now on the pool has not ended before somebody has been told of this.
+    pub(super) fn end(&self, asked: Asked, outcome: Outcome) -> Told {
+        self.settling.fetch_add(1, Ordering::SeqCst);
+        Told(asked, outcome)
+    }
+
+    /// Tells who waits. Nothing may be locked, not even the lead, if that may call what users wrote.
+    pub(super) fn tell(&self, told: impl IntoIterator<Item = Told>) {
+        for Told(asked, outcome) in told {
+            asked.slot.settle(outcome);
+            self.settling.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    /// Deals with a letter from a worker. Those who want to be called come back: to be told without the lead.
+    pub(super) fn take_in(&self, mut letter: Letter) -> Result<Vec<Told>> {
+        let (number, seat, kind) = split_answer(&mut letter)?;
+        let mut state = self.state.lock();
+        state.failed_starts = 0;
+        if let Some(seat) = state.crew.get_mut(seat) {
+            seat.is_ready = true;
+            seat.tasks += u64::from(kind != Kind::Ready);
+        }
+        if kind == Kind::Ready {
+            return Ok(Vec::new());
+        }
+        let asked = state.take(number);
+        let told = asked.map(|asked| {
+            self.count(&mut state, kind == Kind::Done, asked.calls);
+            let outcome = outcome(kind, letter, asked.entry);
+            self.end(asked, outcome)
+        });
+        let mut later = self.refill(&mut state);
+        self.wind_down(&mut state);
+        drop(state);
+        match told {
+            Some(told) if told.0.slot.calls_out() => later.push(told),
+            told => self.tell(told),
+        }
+        Ok(later)
+    }
+
+    pub(super) fn count(&self, state: &mut State, is_done: bool, calls: u64) {
+        let counts = &mut state.counts;
+        counts.answers += 1;
+        *if is_done { &mut counts.done } else { &mut counts.failed } += calls;
+        if counts.answers.is_multiple_of(MEASURE_EVERY) || counts.answers < MEASURE_EVERY {
+            self.measure(state);
+        }
+    }
+
+    /// Looks how long tasks take now.
+    fn measure(&self, state: &mut State) {
+        let Some(links) = &state.links else { return };
+        let busy: Duration = (0..state.crew.len()).map(|seat| links.board.busy(seat)).sum();
+        let Pace { answers, busy: before, .. } = state.pace;
+        let count = u32::try_from(state.counts.answers - answers).unwrap_or(u32::MAX).max(1);
+        let each = busy.saturating_sub(before) / count;
+        state.pace = Pace { each, answers: state.counts.answers, busy };
+    }
+
+    /// Sends the workers home when the last work of a closed pool is done.
+    pub(super) fn wind_down(&self, state: &mut State) {
+        if matches!(state.phase, Phase::Closed)
+            && state.is_drained()
+            && let Some(links) = &mut state.links
+        {
+            links.tasks = None;
+        }
+    }
+
+    /// Ends everything now: whoever waits for anything hears `why`.
+    pub(super) fn break_down(&self, why: &Error) {
+        let mut state = self.state.lock();
+        if matches!(state.phase, Phase::Over(_)) {
+            return;
+        }
+        state.phase = Phase::Over(why.clone());
+        let pending = std::mem::take(&mut state.pending).into_iter().map(|job| job.asked);
+        let sent = std::mem::take(&mut state.sent).into_values();
+        let fail = |asked| self.end(asked, Outcome::Failed(why.clone()));
+        let told: Vec<_> = pending.chain(sent).map(fail).collect();
+        (state.limited, state.stray) = (0, Vec::new());
+        for seat in &state.crew {
+            seat.kill();
+        }
+        drop(state);
+        self.tell(told);
+        self.lead.rouse();
+        self.ring();
+    }
+}
