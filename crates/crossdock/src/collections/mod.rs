@@ -47,7 +47,6 @@ mod iter;
 mod list;
 mod map;
 mod options;
-mod travel;
 mod writer;
 
 pub use iter::{Iter, Keys, Values};
