@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering::SeqCst;
 
 /// Calls that the user of a damaged map makes.
-const TURNS: u64 = 5_000;
+const TURNS: u64 = 3_000;
 /// Where a header says that the rest begins.
 const DATA_OFFSET: u64 = 40;
 /// What comes before the lock of the only shard, and the lock: who has it is believed, as that of any lock.

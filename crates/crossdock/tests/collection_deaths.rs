@@ -210,7 +210,7 @@ fn writers_that_are_killed_anywhere_leave_what_they_have_said_and_at_most_one_st
         });
         victims.iter_mut().for_each(|victim| victim.expect("changes"));
         for victim in &mut victims {
-            // Bounds how many steps it makes; where it is then is for chance to say.
+            // This only bounds how many steps it makes; where it is then is for chance to say.
             std::thread::sleep(Duration::from_micros(numbers.below(3000)));
             victim.kill();
         }

@@ -5,10 +5,13 @@ mod common;
 
 use common::unique;
 use crossdock::collections::CollectionOptions;
+use crossdock::process::{self, Process};
 use crossdock::{ErrorKind, SharedList, SharedMap, registry};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+
+process::init_before_main!();
 
 /// Numbers that look random: xorshift64 (Marsaglia 2003).
 struct Numbers(u64);
@@ -230,6 +233,10 @@ fn a_map_that_may_not_grow_says_so_and_stays_as_it_is() {
         assert!(map.remove(&key).unwrap().is_some());
     }
     map.insert(&1_000_000, &[8; 32]).unwrap();
+    for entries in [usize::MAX, usize::MAX / 16, 1 << 30] {
+        let many = options.capacity(entries).anonymous_map::<u8, u8>().unwrap_err();
+        assert_eq!(many.kind(), ErrorKind::LimitExceeded, "{many}");
+    }
     let tiny = CollectionOptions::new().bytes_max(1000).anonymous_map::<u8, u8>().unwrap_err();
     assert_eq!(tiny.kind(), ErrorKind::InvalidArgument);
     let none = CollectionOptions::new().shards(0).anonymous_map::<u8, u8>().unwrap_err();
@@ -362,4 +369,41 @@ fn keys_of_zero_bytes_and_borrowed_keys_are_keys() {
     set.insert(&[1, 2][..], &()).unwrap();
     assert!(set.contains_key(&vec![1, 2]).unwrap());
     assert_eq!(set.keys().next().unwrap().unwrap(), [1, 2]);
+}
+
+/// Counts words in a map, and says which came first.
+fn count((words, map, list): (Vec<String>, SharedMap<String, u64>, SharedList<String>)) -> usize {
+    for word in &words {
+        let count = map.update(word.as_str(), |count| Some(count.unwrap_or(0) + 1)).unwrap();
+        if count == Some(1) {
+            list.push(word).unwrap();
+        }
+    }
+    words.len()
+}
+
+#[test]
+fn maps_and_lists_travel_to_other_processes() {
+    let map = SharedMap::create(&unique("map")).unwrap();
+    let list = SharedList::create(&unique("list")).unwrap();
+    let words = ["to", "be", "or", "not", "to", "be"].map(str::to_owned).to_vec();
+    let started =
+        [0, 1].map(|_| Process::spawn(count, (words.clone(), map.clone(), list.clone())).unwrap());
+    for child in started {
+        assert_eq!(child.join().unwrap(), 6);
+    }
+    assert_eq!(map.get("be").unwrap(), Some(4));
+    assert_eq!((map.len().unwrap(), list.len().unwrap()), (4, 4));
+    let nameless = SharedMap::<u8, u8>::anonymous().unwrap();
+    let error = Process::spawn(|map: SharedMap<u8, u8>| map.len().unwrap(), nameless).unwrap_err();
+    assert!(error.to_string().contains("a SharedMap without a name"), "{error}");
+}
+
+#[test]
+fn what_is_no_bytes_is_refused_as_a_value() {
+    let map = SharedMap::<u8, crossdock::Array<f32>>::anonymous().unwrap();
+    let array = crossdock::Array::from_slice(&[1.0_f32; 8]).unwrap();
+    let error = map.insert(&1, &array).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
+    assert!(map.is_empty().unwrap());
 }

@@ -152,6 +152,7 @@ pub(crate) const ROWS: &[Row] = &[
     needing(Needs::SmallDisk, row("64 MiB: channel create", NO_SPACE, space::channel)),
     needing(Needs::SmallDisk, row("64 MiB: arena until full", NO_SPACE, space::arena)),
     needing(Needs::SmallDisk, row("64 MiB: small arrays until full", NO_SPACE, space::arena_small)),
+    needing(Needs::SmallDisk, row("64 MiB: map and list until full", NO_SPACE, space::map)),
     needing(Needs::SmallDisk, row("full: everything", NO_SPACE, space::full)),
     needing(Needs::FewInodes, row("no file numbers left", NO_SPACE, space::few_inodes)),
 ];

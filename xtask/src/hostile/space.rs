@@ -3,7 +3,8 @@
 use super::ground::{Ground, NAME, use_block};
 use crate::campaign::{Violation, ensure};
 use crossdock::channel::{Receiver, Sender};
-use crossdock::{Array, ArrayMut, Error, SharedBlock, arena};
+use crossdock::collections::CollectionOptions;
+use crossdock::{Array, ArrayMut, Error, SharedBlock, SharedList, SharedMap, arena};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use std::fs::{self, File};
 use std::io::Write;
@@ -49,6 +50,38 @@ pub(crate) fn channel(ground: &mut Ground) -> Done {
     ground.note(&Sender::<ArrayMut<u8>>::create(NAME, 1 << 20))?;
     ground.note(&Receiver::<Array<u8>>::open_or_create(NAME, 1 << 20))?;
     still_works(ground)
+}
+
+/// A map and a list until there is no memory left: what is in them stays, and what is removed makes room.
+pub(crate) fn map(ground: &mut Ground) -> Done {
+    // One shard: what is removed makes room for any other key.
+    let options = CollectionOptions::new().shards(1);
+    let map: SharedMap<u64, String> = ground.must("a map", options.create_map(NAME))?;
+    let list = ground.must("a list", SharedList::<String>::create("list"))?;
+    let value = "7".repeat(100_000);
+    let mut count = 0;
+    let error = loop {
+        match map.insert(&count, &value).and_then(|_| list.push(&value)) {
+            Ok(()) => count += 1,
+            Err(error) => break error,
+        }
+    };
+    ground.note(&Err::<(), _>(error))?;
+    let len = ground.must("the length of the map", map.len())?;
+    ensure(count > 200 && [count, count + 1].contains(&(len as u64)), || {
+        format!("{len} entries of {count}")
+    })?;
+    for key in 0..count {
+        let there = ground.must("an entry", map.get(&key))?;
+        ensure(there.as_ref() == Some(&value), || format!("entry {key} has changed"))?;
+    }
+    for key in 0..count / 2 {
+        ground.must("a removal", map.remove(&key))?;
+    }
+    for key in 0..count / 4 {
+        ground.must("an insertion", map.insert(&(key + 1_000_000), &value))?;
+    }
+    ensure(ground.must("a list's length", list.len())? as u64 == count, || "items".to_owned())
 }
 
 /// Arrays until there is no memory left; then all are written, some are dropped, and others take

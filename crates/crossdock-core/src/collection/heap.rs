@@ -84,9 +84,10 @@ impl<'a> Heap<'a> {
     }
 
     /// The exponent of the smallest number of slots that is enough for `count`.
-    pub(super) fn exponent(count: u64, least: u32) -> Result<u32, Corrupt> {
-        let exponent = count.next_power_of_two().ilog2().max(least);
-        if exponent > EXPONENT_MAX { Err(Corrupt("more slots than can be")) } else { Ok(exponent) }
+    pub(super) fn exponent(count: u64, least: u32) -> Result<u32, Fault> {
+        let slots = count.checked_next_power_of_two().ok_or(Fault::Room(u64::MAX))?;
+        let exponent = slots.ilog2().max(least);
+        if exponent > EXPONENT_MAX { Err(Fault::Room(u64::MAX)) } else { Ok(exponent) }
     }
 
     /// Takes a block of at least so many bytes. It is nobody's until something leads to it.

@@ -169,7 +169,7 @@ impl<'a> Table<'a> {
     pub fn resize(&self, entries: u64) -> Result<(), Fault> {
         let old = self.slots()?;
         let live = old.iter().filter(|slot| !matches!(slot.load(), EMPTY | GONE)).count() as u64;
-        // Two thirds of its room are free, so the next time is far off.
+        // A third of its room is free at least, so the next time is far off.
         let wanted = live.saturating_add(1).saturating_mul(2).max(slots_for(entries));
         let exponent = Heap::exponent(wanted, EXPONENT_MIN)?;
         let bytes = 8 << exponent;

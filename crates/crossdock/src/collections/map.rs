@@ -3,6 +3,7 @@
 use super::batch::{Batch, Part, value_of};
 use super::bytes::{open, seal};
 use super::file::CollectionFile;
+use super::iter::{Entries, Iter, Keys, Values};
 use super::writer::Writer;
 use super::{CollectionOptions, CollectionStats};
 use crate::error::Result;
@@ -18,8 +19,9 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-const KEY: &str = "a key";
-const VALUE: &str = "a value";
+/// What a key, and a value, is called in errors.
+pub(super) const KEY: &str = "a key";
+pub(super) const VALUE: &str = "a value";
 
 /// A map in shared memory, from keys to values of any serde types, that any number of processes change at once.
 ///
@@ -110,7 +112,7 @@ impl<K, V> SharedMap<K, V> {
     pub(super) fn with_room(self, entries: usize) -> Result<Self> {
         let shards = self.file.frame().shards().len();
         // Some shards get more than their part.
-        let each = (entries / shards + entries / shards / 4) as u64;
+        let each = (entries / shards).saturating_add(entries / shards / 4) as u64;
         if entries > 0 {
             for shard in 0..shards {
                 self.file.write(shard)?.change(|heap| Table::new(heap).resize(each.max(1)))?;
@@ -442,17 +444,17 @@ impl<K: Serialize + DeserializeOwned, V: Serialize + DeserializeOwned> SharedMap
     ///
     /// The items are results: `Corrupt`, or `Busy` in a closure of the same map.
     pub fn iter(&self) -> Iter<'_, K, V> {
-        Iter { entries: Entries::new(&self.file, Part::Both), types: PhantomData }
+        Iter::new(Entries::new(&self.file, Part::Both))
     }
 
     /// Every key, as [`iter`](Self::iter).
     pub fn keys(&self) -> Keys<'_, K> {
-        Keys { entries: Entries::new(&self.file, Part::Key), types: PhantomData }
+        Keys::new(Entries::new(&self.file, Part::Key))
     }
 
     /// Every value, as [`iter`](Self::iter).
     pub fn values(&self) -> Values<'_, V> {
-        Values { entries: Entries::new(&self.file, Part::Value), types: PhantomData }
+        Values::new(Entries::new(&self.file, Part::Value))
     }
 
     /// Removes the entries that `keep` does not want to keep, shard by shard.
@@ -528,102 +530,5 @@ impl<K, V> fmt::Debug for SharedMap<K, V> {
             Err(error) => shown.field("error", &error.kind()),
         };
         shown.finish_non_exhaustive()
-    }
-}
-
-/// The entries of a map, a shard at a time.
-#[derive(Debug)]
-struct Entries<'a> {
-    file: &'a CollectionFile,
-    part: Part,
-    /// The next shard.
-    shard: usize,
-    batch: Batch,
-}
-
-impl<'a> Entries<'a> {
-    fn new(file: &'a CollectionFile, part: Part) -> Self {
-        Self { file, part, shard: 0, batch: Batch::default() }
-    }
-
-    fn next<T>(&mut self, open: impl FnOnce(&str, &[u8], &[u8]) -> Result<T>) -> Option<Result<T>> {
-        while self.batch.len() == 0 {
-            let shard = self.shard;
-            if shard >= self.file.frame().shards().len() {
-                return None;
-            }
-            self.shard += 1;
-            let (file, part) = (self.file, self.part);
-            let copied = file.read(shard, |heap| {
-                Batch::copy(Table::new(heap).records(), part, file.known_bytes())
-            });
-            match copied {
-                Ok(batch) => self.batch = batch,
-                Err(error) => return Some(Err(error)),
-            }
-        }
-        let (key, value) = self.batch.next()?;
-        Some(open(&self.file.label, key, value))
-    }
-}
-
-/// The entries of a [`SharedMap`]: [`SharedMap::iter`].
-pub struct Iter<'a, K, V> {
-    entries: Entries<'a>,
-    types: PhantomData<fn() -> (K, V)>,
-}
-
-impl<K: DeserializeOwned, V: DeserializeOwned> Iterator for Iter<'_, K, V> {
-    type Item = Result<(K, V)>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.entries
-            .next(|label, key, value| Ok((open(label, KEY, key)?, open(label, VALUE, value)?)))
-    }
-}
-
-/// The keys of a [`SharedMap`]: [`SharedMap::keys`].
-pub struct Keys<'a, K> {
-    entries: Entries<'a>,
-    types: PhantomData<fn() -> K>,
-}
-
-impl<K: DeserializeOwned> Iterator for Keys<'_, K> {
-    type Item = Result<K>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.entries.next(|label, key, _| open(label, KEY, key))
-    }
-}
-
-/// The values of a [`SharedMap`]: [`SharedMap::values`].
-pub struct Values<'a, V> {
-    entries: Entries<'a>,
-    types: PhantomData<fn() -> V>,
-}
-
-impl<V: DeserializeOwned> Iterator for Values<'_, V> {
-    type Item = Result<V>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.entries.next(|label, _, value| open(label, VALUE, value))
-    }
-}
-
-impl<K, V> fmt::Debug for Iter<'_, K, V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Iter").field(&self.entries.file.label).finish()
-    }
-}
-
-impl<K> fmt::Debug for Keys<'_, K> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Keys").field(&self.entries.file.label).finish()
-    }
-}
-
-impl<V> fmt::Debug for Values<'_, V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Values").field(&self.entries.file.label).finish()
     }
 }

@@ -43,13 +43,15 @@ mod batch;
 mod bytes;
 mod file;
 mod inside;
+mod iter;
 mod list;
 mod map;
 mod options;
 mod writer;
 
+pub use iter::{Iter, Keys, Values};
 pub use list::{Items, SharedList};
-pub use map::{Iter, Keys, SharedMap, Values};
+pub use map::SharedMap;
 pub use options::CollectionOptions;
 
 use crossdock_core::collection::Shard;

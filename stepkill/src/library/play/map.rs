@@ -163,7 +163,9 @@ fn lives<const WHAT: u8>(a: Actor) -> Done {
     let is_done = a.sends(OF_VICTIM..OF_VICTIM + 1).contains(&(OF_VICTIM, true));
     if found != after(WHAT) && (is_done || found != before(WHAT)) {
         let keys: Vec<_> = found.keys().collect();
-        return wrong(format_args!("the map has the keys {keys:?}, and was {is_done} to be changed"));
+        return wrong(format_args!(
+            "the map has the keys {keys:?}, and was {is_done} to be changed"
+        ));
     }
     goes_on(&map)
 }
