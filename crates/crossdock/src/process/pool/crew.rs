@@ -59,6 +59,9 @@ impl Core {
         if watched.is_err() || matches!(state.phase, Phase::Over(_)) {
             state.crew[seat].kill();
         }
+        // It is to hear that the worker is ready.
+        state.is_collector_asleep = false;
+        self.collector.notify_one();
         drop(state);
         watched.map_err(|error| Error::os("cannot watch a worker", error))
     }
@@ -165,7 +168,7 @@ impl Core {
             }
         }
         if let Some(links) = &state.links {
-            links.board.note(seat, None);
+            links.board.clear(seat);
         }
         told
     }
@@ -211,7 +214,11 @@ impl Core {
             let Some((number, since)) = current else { continue };
             let limit = state.sent.get(&number).and_then(|asked| asked.limit);
             let is_late = limit.is_some_and(|limit| now - since >= limit);
-            if is_late && let Some(asked) = state.take(number) {
+            if !is_late && !state.expired.contains(&number) || !board.condemn(seat, number) {
+                continue;
+            }
+            state.crew[seat].kill();
+            if let Some(asked) = state.take(number) {
                 self.count(&mut state, false, asked.calls);
                 state.expired.insert(number);
                 let text = format!(
@@ -221,9 +228,6 @@ impl Core {
                 );
                 let error = Error::new(ErrorKind::TimedOut, text);
                 told.push(self.end(asked, Outcome::Failed(error)));
-            }
-            if state.expired.contains(&number) {
-                state.crew[seat].kill();
             }
         }
         drop(state);

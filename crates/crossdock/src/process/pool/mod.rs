@@ -53,6 +53,7 @@ mod options;
 mod parts;
 mod stats;
 mod stream;
+mod submit;
 mod threads;
 mod worker;
 
@@ -231,8 +232,13 @@ impl Pool {
     /// # Errors
     ///
     /// What ended a pool that has failed. [`ErrorKind::Forked`]: it belongs to the process that has forked this one.
+    /// [`ErrorKind::Busy`]: a callback joins it, and the end of that is waited for.
     pub fn join(self) -> Result<()> {
         self.core.check_current()?;
+        if core::IS_TELLING.get() {
+            let text = format!("a callback cannot join pool \"{}\"", self.name());
+            return Err(Error::new(ErrorKind::Busy, text).named(self.name()));
+        }
         self.core.close();
         self.await_end();
         match &self.core.state.lock().phase {
@@ -250,17 +256,19 @@ impl Pool {
         }
     }
 
-    /// Waits until nothing of it is left but this.
+    /// Waits until nothing of it is left but this, unless this is called in a callback.
     fn await_end(&self) {
+        if core::IS_TELLING.get() {
+            // Somebody waits for this very callback to return.
+            return;
+        }
         let mut state = self.core.state.lock();
         while !state.has_ended || !self.core.is_settled() {
             self.core.changed.wait_for(&mut state, LOOK_EVERY);
         }
         drop(state);
-        let me = thread::current().id();
         for thread in std::mem::take(&mut *self.threads.lock()) {
-            // A callback may have been the last to have the pool.
-            if thread.thread().id() != me && thread.join().is_err() {
+            if thread.join().is_err() {
                 // It calls nothing of the user's that it does not catch, so this is not to be expected; and it has ended.
                 self.core
                     .tally
