@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::Result;
 use crate::bench::{Bench, Stand};
 use crate::peer::Peer;
-use crate::subject::python;
+use crate::subject::python::{self, Subject};
 
 /// Set-up, or one burst of small messages, takes far less; longer than any wait of a child's.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
@@ -78,6 +78,15 @@ impl Pair {
         let id = bench.pair_id();
         let command = python::lock_command(&bench.options.python, processes, stand);
         let mut a = Peer::spawn("python lock".to_owned(), command)?;
+        a.hear("ready", LIMIT)?;
+        Ok(Self { a, b: None, id })
+    }
+
+    /// Starts a Python subject that answers bursts, and brings what other processes it needs.
+    pub(crate) fn python_alone(bench: &Bench, subject: Subject, stand: &Stand) -> Result<Self> {
+        let id = bench.pair_id();
+        let command = python::alone_command(&bench.options.python, subject, stand);
+        let mut a = Peer::spawn(format!("python {}", subject.name), command)?;
         a.hear("ready", LIMIT)?;
         Ok(Self { a, b: None, id })
     }

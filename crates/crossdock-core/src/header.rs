@@ -23,16 +23,17 @@
 //! | 76 | 1 | 1 if the elements are atomic |
 //! | 77 | 3 | zero |
 //! | 80 | 64 | extents of 8 axes |
-//! | 144 | 8 | channel: number of slots |
+//! | 144 | 8 | channel: number of slots; map, list: number of shards |
 //! | 152 | 8 | channel: its party |
-//! | 160 | 8 | value, channel: hash of the layout of its type or of its messages |
+//! | 160 | 8 | value, channel, map, list: hash of the layout of its type or of its messages, or of the text about it |
 //! | 168 | 8 | value: items of its slice, 0 if it has none |
-//! | 176 | 8 | value, channel: bytes of the text from 256 on that describes its type or its messages |
+//! | 176 | 8 | value, channel, map, list: bytes of the text from 256 on that describes its type or its messages |
 //! | 184 | 24 | channel: its [`Settings`] |
 //! | 208 | 48 | zero |
 //!
 //! A header is read with one `pread` into private memory, so what is checked is what is used.
 
+use crate::collection;
 use crate::element::DType;
 use crate::settings::{SETTINGS_BYTES, Settings, is_capacity};
 use crate::ticket::NDIM_MAX;
@@ -75,13 +76,25 @@ pub enum Kind {
     Arena = 5,
     /// A typed cell.
     Value = 6,
+    /// A map.
+    Map = 7,
+    /// A list.
+    List = 8,
 }
 
 impl Kind {
     fn from_code(code: u32) -> Option<Self> {
-        [Self::Block, Self::Array, Self::Channel, Self::Parties, Self::Arena, Self::Value]
-            .into_iter()
-            .find(|kind| *kind as u32 == code)
+        let kinds = [
+            Self::Block,
+            Self::Array,
+            Self::Channel,
+            Self::Parties,
+            Self::Arena,
+            Self::Value,
+            Self::Map,
+            Self::List,
+        ];
+        kinds.into_iter().find(|kind| *kind as u32 == code)
     }
 }
 
@@ -94,6 +107,8 @@ impl fmt::Display for Kind {
             Self::Parties => "table of parties",
             Self::Arena => "arena",
             Self::Value => "value",
+            Self::Map => "map",
+            Self::List => "list",
         })
     }
 }
@@ -127,7 +142,7 @@ pub struct Header {
     pub is_atomic: bool,
     /// Extents.
     pub shape: [u64; NDIM_MAX],
-    /// Slots of a channel.
+    /// Slots of a channel, shards of a map or list.
     pub capacity: u64,
     /// Party of a channel.
     pub party: u64,
@@ -303,6 +318,7 @@ impl Header {
             Kind::Array => self.check_array(),
             Kind::Channel => self.check_channel(),
             Kind::Value => self.check_value(),
+            Kind::Map | Kind::List => self.check_collection(),
             Kind::Block | Kind::Parties | Kind::Arena => Ok(()),
         }
     }
@@ -351,6 +367,22 @@ impl Header {
         self.check_text()?;
         if !self.data_offset.is_multiple_of(VALUE_ALIGNMENT) {
             return Err(Mismatch::Field("a value is misaligned"));
+        }
+        Ok(())
+    }
+
+    fn check_collection(&self) -> Result<(), Mismatch> {
+        self.check_text()?;
+        let shards = usize::try_from(self.capacity).unwrap_or(0);
+        if !collection::is_shards(shards) || (self.kind == Kind::List && shards != 1) {
+            return Err(Mismatch::Field("number of shards"));
+        }
+        if !self.data_offset.is_multiple_of(crate::memory::ALIGNMENT as u64) {
+            return Err(Mismatch::Field("a map or list is misaligned"));
+        }
+        let end = collection::first_segment(self.data_offset, shards);
+        if self.data_offset.saturating_add(self.len) < end || self.reserve > collection::BYTES_MAX {
+            return Err(Mismatch::Field("bytes of a map or list"));
         }
         Ok(())
     }

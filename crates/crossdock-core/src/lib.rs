@@ -14,6 +14,7 @@
 //! | [`ring`] | a bounded many-to-many queue of fixed-size slots, repairable after a death anywhere |
 //! | [`owner`] | a process as the owner of a lock |
 //! | [`sync`] | locks and meeting points that outlive whoever holds them |
+//! | [`collection`] | maps and lists that grow |
 //! | [`atomic`], [`shm_safe`] | numbers that many change; what may lie in shared memory |
 //! | [`signal`] | a word to sleep on until something has changed |
 //! | [`ticket`] | what travels through a ring for an array |
@@ -30,6 +31,7 @@
 
 pub mod atomic;
 pub mod chunk;
+pub mod collection;
 pub mod deliveries;
 pub mod element;
 pub mod header;

@@ -64,6 +64,14 @@ impl TypeLayout {
         layout
     }
 
+    /// What is known of a type that travels as bytes: its name, with or without paths.
+    #[must_use]
+    pub fn of_name(path: &str) -> Self {
+        let mut layout = Self { text: String::new() };
+        layout.name(path);
+        layout
+    }
+
     /// The text: `Stats { count: u64 @0, sum: f64 @8 } (16 bytes, aligned to 8)`.
     #[must_use]
     pub fn text(&self) -> &str {

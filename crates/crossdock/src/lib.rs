@@ -31,6 +31,7 @@
 //! | several processes to fill parts of one array | [`ArrayMut::split_at`], [`ArrayMut::chunks`] |
 //! | an array of numbers that many processes change | [`Array`] of [`Atomic`] |
 //! | a number, a struct or a slice that several processes change | [`Value`] of an [`Atomic`] or a lock of [`sync`] |
+//! | a map or a list that many processes change, and that grows | `SharedMap`, `SharedList` |
 //! | to wait for whichever of several channels and events comes first | [`Select`] |
 //! | to wait for another process | [`sync`]: locks, condition variables, semaphores, events, barriers |
 //! | to run a function of this program in another process | `process::Process` |
@@ -72,6 +73,8 @@ pub mod arena;
 mod array;
 mod block;
 pub mod channel;
+#[cfg(feature = "process")]
+pub mod collections;
 pub mod docs;
 mod error;
 mod huge;
@@ -96,6 +99,8 @@ pub mod value;
 
 pub use array::{AnyArray, Array, ArrayMut, IntoShape, Order};
 pub use block::{BlockOptions, BlockStats, SharedBlock};
+#[cfg(feature = "process")]
+pub use collections::{SharedList, SharedMap};
 pub use crossdock_core::atomic::{Atomic, AtomicBits, AtomicElement, AtomicNumber};
 pub use crossdock_core::element::{DType, Element, Item, UnknownDType};
 pub use crossdock_core::shm_safe::{ShmSafe, TypeLayout};

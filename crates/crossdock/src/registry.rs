@@ -46,6 +46,10 @@ pub enum Kind {
     Channel,
     /// A typed cell: [`Value`](crate::Value).
     Value,
+    /// A map: `SharedMap`.
+    Map,
+    /// A list: `SharedList`.
+    List,
     /// A file that crossdock did not make, or another version did.
     Foreign,
 }
@@ -57,6 +61,8 @@ impl fmt::Display for Kind {
             Self::Array => "array",
             Self::Channel => "channel",
             Self::Value => "value",
+            Self::Map => "map",
+            Self::List => "list",
             Self::Foreign => "foreign",
         })
     }
@@ -91,7 +97,7 @@ pub struct Entry {
     pub shape: Vec<usize>,
     /// Which axis of an array varies fastest.
     pub order: Order,
-    /// Layout of a value's type: `Mutex<i64>`.
+    /// Layout of a value's type: `Mutex<i64>`; names of what a map or a list holds: `String, u64`.
     pub layout: Option<String>,
     /// Items of the slice that a value ends with; 0 if it has none.
     pub items: u64,
@@ -220,6 +226,8 @@ fn entry(namespace: &Arc<Namespace>, name: &str) -> Result<Entry> {
         header::Kind::Array => Kind::Array,
         header::Kind::Channel => Kind::Channel,
         header::Kind::Value => Kind::Value,
+        header::Kind::Map => Kind::Map,
+        header::Kind::List => Kind::List,
         header::Kind::Parties | header::Kind::Arena => Kind::Foreign,
     };
     if entry.kind == Kind::Array {
@@ -227,7 +235,7 @@ fn entry(namespace: &Arc<Namespace>, name: &str) -> Result<Entry> {
         entry.shape = axes.iter().map(|extent| *extent as usize).collect();
         entry.order = if header.is_fortran { Order::F } else { Order::C };
     }
-    if entry.kind == Kind::Value {
+    if matches!(entry.kind, Kind::Value | Kind::Map | Kind::List) {
         entry.layout = Some(read_text(&file, &header));
         entry.items = header.items;
     }

@@ -9,7 +9,8 @@ use crossdock::channel::{Receiver, Sender, broadcast};
 use crossdock::process::{JoinHandle, Process, ProcessOptions, StartMethod};
 use crossdock::sync::{Event, Mutex};
 use crossdock::{
-    AnyArray, Array, ArrayMut, Atomic, Error, ErrorKind, Result, Value, arena, registry,
+    AnyArray, Array, ArrayMut, Atomic, Error, ErrorKind, Result, SharedList, SharedMap, Value,
+    arena, registry,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -254,6 +255,30 @@ fn values_locks_and_named_arrays_are_opened_where_they_arrive() {
         }
         assert_eq!(*total.lock().unwrap(), 3000);
     }
+}
+
+#[test]
+fn maps_and_lists_go_to_processes_and_arrays_do_not_go_into_them() {
+    fn count((words, counts, seen): (Vec<String>, SharedMap<String, u32>, SharedList<String>)) {
+        for word in words {
+            counts.update(&word, |count| Some(count.unwrap_or_default() + 1)).unwrap();
+            seen.push(&word).unwrap();
+        }
+    }
+    let counts = SharedMap::<String, u32>::create(&unique("counts")).unwrap();
+    let seen = SharedList::<String>::create(&unique("seen")).unwrap();
+    let words: Vec<String> = "to be or not to be".split(' ').map(str::to_owned).collect();
+    let handles = [(); 3]
+        .map(|()| Process::spawn(count, (words.clone(), counts.clone(), seen.clone())).unwrap());
+    for handle in handles {
+        join(handle).unwrap();
+    }
+    assert_eq!((counts.get("be").unwrap(), counts.len(), seen.len()), (Some(6), 4, 18));
+
+    let arrays = SharedMap::<u8, Array<u8>>::create(&unique("arrays")).unwrap();
+    let error = arrays.insert(&1, &Array::from_slice(&[1]).unwrap()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+    assert!(error.to_string().contains("its bytes would lead nowhere"), "{error}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 pub(crate) mod carry;
 mod hops;
+mod map;
 mod p1;
 mod p11;
 mod p2;
@@ -12,9 +13,11 @@ mod p6;
 mod p7;
 mod p8;
 mod p9;
+mod values;
 
 use crate::Result;
 use crate::bench::Bench;
+use crate::stats::Samples;
 use crate::table::Row;
 
 /// A measure: a goal's number, what it asks, and how to find out.
@@ -36,8 +39,19 @@ pub(crate) const MEASURES: &[Measure] = &[
     p8::MEASURE,
     p9::MEASURE,
     p11::MEASURE,
+    map::MEASURE,
+    values::MEASURE,
 ];
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 const GIB: usize = 1 << 30;
+
+/// Sorts what was measured in turn.
+fn push_in_turn<const N: usize>(all: &mut [Samples; N], measured: &[f64], counts: bool) {
+    for (way, samples) in all.iter_mut().enumerate() {
+        if counts {
+            samples.push_round(measured.iter().skip(way).step_by(N).copied().collect());
+        }
+    }
+}

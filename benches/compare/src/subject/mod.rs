@@ -9,6 +9,7 @@ pub(crate) mod floor;
 pub(crate) mod iceoryx2;
 pub(crate) mod ipc_channel;
 pub(crate) mod lock;
+pub(crate) mod map;
 pub(crate) mod memory;
 pub(crate) mod pipe;
 pub(crate) mod pthread;
@@ -16,6 +17,7 @@ pub(crate) mod python;
 pub(crate) mod raw_sync;
 pub(crate) mod record;
 pub(crate) mod start;
+pub(crate) mod values;
 
 use crate::Result;
 use crate::control::Control;
@@ -65,6 +67,8 @@ const ROLES: &[(&str, Role)] = &[
     ("memory-private", memory::private),
     ("memory-segment", memory::segment),
     ("process-starts", start::starts),
+    ("values", values::values),
+    ("maps", map::maps),
 ];
 
 /// Runs the role that `place` names.

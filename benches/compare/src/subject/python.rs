@@ -11,11 +11,26 @@ const SCRIPT: &str = include_str!("queue.py");
 /// The processes that share a lock.
 const LOCK_SCRIPT: &str = include_str!("lock.py");
 
+/// A subject that answers bursts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Subject {
+    pub(crate) name: &'static str,
+    script: &'static str,
+}
+
+/// A dictionary and its server.
+pub(crate) const MAP: Subject = Subject { name: "map", script: include_str!("map.py") };
+/// A queue and a pipe, and who is at their other ends.
+pub(crate) const VALUES: Subject = Subject { name: "values", script: include_str!("values.py") };
+
 /// The processes at the ends of a queue.
 const STREAM_SCRIPT: &str = include_str!("stream.py");
 
 /// What the lock and the queue need.
 pub(crate) const LOCK_MODULE: &str = "multiprocessing.synchronize";
+
+/// What the dictionary needs.
+pub(crate) const MANAGER_MODULE: &str = "multiprocessing.managers";
 
 /// Why there will be no Python rows, or `None` if there will: whether it has what they need.
 pub(crate) fn missing(python: &str, module: &str) -> Option<String> {
@@ -54,6 +69,13 @@ pub(crate) fn lock_command(python: &str, processes: usize, stand: &Stand) -> Com
     let mut command = Command::new(python);
     command.args(["-c", LOCK_SCRIPT, &processes.to_string(), &cpu_list(stand)]);
     command.arg(stand.priority.name());
+    command
+}
+
+/// The command that starts a subject that answers bursts.
+pub(crate) fn alone_command(python: &str, subject: Subject, stand: &Stand) -> Command {
+    let mut command = Command::new(python);
+    command.args(["-c", subject.script, &cpu_list(stand), stand.priority.name()]);
     command
 }
 

@@ -4,6 +4,7 @@ use super::open;
 use super::seal::with_collected;
 use crate::channel::core::Core;
 use crate::channel::{Message, Receiver, Sender, SharedMessage, Waiting, broadcast, latest};
+use crate::collections::{SharedList, SharedMap};
 use crate::error::{Error, ErrorKind, Result};
 use crate::value::{Place, Value};
 use crossdock_core::shm_safe::ShmSafe;
@@ -78,6 +79,32 @@ impl<'de, T: ?Sized + Place> Deserialize<'de> for Value<T> {
 /// What a channel's end is an end of: enough to keep the name.
 fn core(end: &impl Waiting) -> Arc<Core> {
     Arc::clone(end.core())
+}
+
+/// In an argument or result of a task, and in a message of a queue or a pipe: its name travels.
+impl<K: 'static, V: 'static> Serialize for SharedMap<K, V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serialize("a SharedMap", self.name(), || self.clone(), serializer)
+    }
+}
+
+impl<'de, K, V> Deserialize<'de> for SharedMap<K, V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserialize(deserializer, Self::open)
+    }
+}
+
+/// In an argument or result of a task, and in a message of a queue or a pipe: its name travels.
+impl<T: 'static> Serialize for SharedList<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serialize("a SharedList", self.name(), || self.clone(), serializer)
+    }
+}
+
+impl<'de, T> Deserialize<'de> for SharedList<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserialize(deserializer, Self::open)
+    }
 }
 
 macro_rules! ends {

@@ -80,12 +80,13 @@ fn too_many() -> Error {
 
 /// The error of serialising something that is no bytes where nobody collects it.
 #[cold]
-fn not_here(what: &str) -> Error {
+fn not_here(what: &str) -> String {
     let text = format!(
         "{what} can only be serialised into an argument or result of a task, or a message of a queue or pipe of \
          crossdock: elsewhere its bytes would lead nowhere"
     );
-    Error::new(ErrorKind::Unsupported, text)
+    envelope::refuse(&text);
+    text
 }
 
 /// What `add` does with what this thread is collecting. An error is kept for [`collect`] as well; the serialiser gets
@@ -95,7 +96,7 @@ pub(super) fn with_collected<R>(
     add: impl FnOnce(&mut Collected) -> Result<R>,
 ) -> Result<R, String> {
     COLLECTED.with_borrow_mut(|collected| {
-        let Some(collected) = collected else { return Err(not_here(what).to_string()) };
+        let Some(collected) = collected else { return Err(not_here(what)) };
         add(collected).map_err(|error| {
             let text = error.to_string();
             collected.error = Some(error);

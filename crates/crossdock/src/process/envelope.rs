@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::cell::RefCell;
 use std::fmt;
 
 /// Bytes of the longest argument or result. What is larger belongs into an [`Array`](crate::Array).
@@ -15,8 +16,18 @@ pub const INLINE_BYTES_MAX: usize = 1 << 20;
 pub(crate) enum Unsendable {
     /// It takes more than [`INLINE_BYTES_MAX`].
     TooLong,
-    /// Its type cannot be serialised, or this value of it.
-    Unwritable(postcard::Error),
+    /// Its type cannot be serialised, or this value of it; why.
+    Unwritable(String),
+}
+
+thread_local! {
+    /// Why something in a value could not be serialised, when postcard takes no text from it.
+    static REFUSAL: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Keeps the reason why something in a value is not serialised, for whoever seals the value.
+pub(crate) fn refuse(why: &str) {
+    REFUSAL.set(Some(why.to_owned()));
 }
 
 impl fmt::Display for Unsendable {
@@ -26,7 +37,7 @@ impl fmt::Display for Unsendable {
                 "it takes more than 1 MiB (put its numbers into a crossdock::Array, which stays where \
                  it is)",
             ),
-            Self::Unwritable(error) => write!(f, "its type does not serialise: {error}"),
+            Self::Unwritable(why) => write!(f, "its type does not serialise: {why}"),
         }
     }
 }
@@ -38,10 +49,13 @@ pub(crate) fn seal(value: &impl Serialize) -> Result<Vec<u8>, Unsendable> {
 
 /// As [`seal`], behind the bytes that there are.
 pub(crate) fn write(value: &impl Serialize, bytes: Vec<u8>) -> Result<Vec<u8>, Unsendable> {
+    REFUSAL.set(None);
     match postcard::serialize_with_flavor(value, Bounded(bytes)) {
         Ok(bytes) => Ok(bytes),
         Err(postcard::Error::SerializeBufferFull) => Err(Unsendable::TooLong),
-        Err(error) => Err(Unsendable::Unwritable(error)),
+        Err(error) => {
+            Err(Unsendable::Unwritable(REFUSAL.take().unwrap_or_else(|| error.to_string())))
+        }
     }
 }
 

@@ -7,6 +7,8 @@ mod channel;
 mod delivery;
 mod fan_out;
 mod latest;
+mod list;
+mod map;
 mod reaper;
 mod recv;
 mod send;
@@ -32,5 +34,7 @@ pub(crate) fn all() -> Vec<Play> {
         channel::play(),
         reaper::play(),
         block::play(),
+        map::play(),
+        list::play(),
     ]
 }

@@ -2,7 +2,7 @@
 
 use super::Mutant;
 
-pub(super) const MUTANTS: [Mutant; 13] = [
+pub(super) const MUTANTS: [Mutant; 18] = [
     Mutant {
         name: "a message is sent before its memory is handed over",
         file: "crossdock/src/channel/queue.rs",
@@ -149,5 +149,63 @@ pub(super) const MUTANTS: [Mutant; 13] = [
         primitive: "delivery",
         scenarios: "S1",
         situation: "deliver",
+    },
+    Mutant {
+        name: "a record is free before another takes its place",
+        file: "crossdock-core/src/collection/table.rs",
+        original: "            found.slot.commit(slot_of(hash, at));
+            return Ok(found.record.free(&self.heap)?);",
+        bug: "            found.record.free(&self.heap)?;
+            found.slot.commit(slot_of(hash, at));
+            return Ok(());",
+        part: "library",
+        primitive: "map",
+        scenarios: "S1",
+        situation: "in place of another",
+    },
+    Mutant {
+        name: "what somebody dead had of a map is taken to be in order",
+        file: "crossdock/src/collections/writer.rs",
+        original: "                writer.repair()?;",
+        bug: "                shard.lock.clear_poison();",
+        part: "library",
+        primitive: "map",
+        scenarios: "S1",
+        situation: "insert",
+    },
+    Mutant {
+        name: "a table is reached before it is full",
+        file: "crossdock-core/src/collection/table.rs",
+        original: "        new.iter().for_each(|slot| slot.store(EMPTY));",
+        bug: "        new.iter().for_each(|slot| slot.store(EMPTY));
+        self.heap.commit_root(exponent, at);",
+        part: "library",
+        primitive: "map",
+        scenarios: "S1",
+        situation: "the table grows",
+    },
+    Mutant {
+        name: "the poison is gone before all is in order",
+        file: "crossdock/src/collections/writer.rs",
+        original: "        self.tidy()?;
+        if self.file.kind",
+        bug: "        self.shard.lock.clear_poison();
+        self.tidy()?;
+        if self.file.kind",
+        part: "library",
+        primitive: "map",
+        scenarios: "S4",
+        situation: "remove",
+    },
+    Mutant {
+        name: "a list is longer before its item is there",
+        file: "crossdock-core/src/collection/sequence.rs",
+        original: "        let array = self.reserve(values.len())?;",
+        bug: "        let array = self.reserve(values.len())?;
+        array.len.commit((array.items.len() + values.len()) as u64);",
+        part: "library",
+        primitive: "list",
+        scenarios: "S1",
+        situation: "push",
     },
 ];

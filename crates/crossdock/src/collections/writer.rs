@@ -1,0 +1,188 @@
+//! A part of a map or list, locked: how its lock is taken, put in order after a death, and its memory grows.
+
+use super::file::CollectionFile;
+use super::inside::Inside;
+use crate::error::{Error, Result};
+use crossdock_core::Corrupt;
+use crossdock_core::collection::heap::{Extent, Heap};
+use crossdock_core::collection::segments::PAGE_BYTES;
+use crossdock_core::collection::sequence::Sequence;
+use crossdock_core::collection::table::Table;
+use crossdock_core::collection::{Fault, Shard};
+use crossdock_core::header::Kind;
+use crossdock_core::sync::RwLockWriteGuard;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+/// How often a lock can be found poisoned in a row, each time by another death.
+const REPAIRS_MAX: u32 = 1000;
+/// How often one change can ask for memory: for records, for a table, and again after the free memory was put together.
+const REQUESTS_MAX: u32 = 8;
+/// Bytes by which a shard grows at most if it does not need more at once.
+const STEP_BYTES_MAX: u64 = 64 << 20;
+
+impl CollectionFile {
+    /// Looks at a shard while nobody changes it.
+    #[inline]
+    pub(super) fn read<R>(
+        &self,
+        index: usize,
+        look: impl FnOnce(Heap<'_>) -> Result<R, Corrupt>,
+    ) -> Result<R> {
+        self.check_outside()?;
+        let shard = self.shard(index)?;
+        let Ok(_guard) = shard.lock.read() else { return self.read_repaired(index, look) };
+        look(self.heap(index)?).map_err(|why| self.corrupt(why))
+    }
+
+    #[cold]
+    fn read_repaired<R>(
+        &self,
+        index: usize,
+        look: impl FnOnce(Heap<'_>) -> Result<R, Corrupt>,
+    ) -> Result<R> {
+        let shard = self.shard(index)?;
+        for _ in 0..REPAIRS_MAX {
+            drop(self.write(index)?);
+            if let Ok(_guard) = shard.lock.read() {
+                return look(self.heap(index)?).map_err(|why| self.corrupt(why));
+            }
+        }
+        Err(self.corrupt(Corrupt("its lock is always poisoned")))
+    }
+
+    /// Locks a shard, which is in order then.
+    #[inline]
+    pub(super) fn write(&self, index: usize) -> Result<Writer<'_>> {
+        self.check_outside()?;
+        let shard = self.shard(index)?;
+        match shard.lock.write() {
+            Ok(guard) => Ok(Writer { file: self, shard, index, _guard: guard }),
+            Err(poisoned) => {
+                let writer = Writer { file: self, shard, index, _guard: poisoned.into_inner() };
+                writer.repair()?;
+                Ok(writer)
+            }
+        }
+    }
+
+    /// Locks a shard, in whatever state it is.
+    pub(super) fn write_anyway(&self, index: usize) -> Result<Writer<'_>> {
+        self.check_outside()?;
+        let shard = self.shard(index)?;
+        let guard = shard.lock.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        Ok(Writer { file: self, shard, index, _guard: guard })
+    }
+}
+
+/// A shard that nobody else reads or changes.
+pub(super) struct Writer<'a> {
+    file: &'a CollectionFile,
+    shard: &'a Shard,
+    index: usize,
+    _guard: RwLockWriteGuard<'a, ()>,
+}
+
+impl<'a> Writer<'a> {
+    /// Looks at the shard.
+    pub(super) fn look<R>(&self, look: impl FnOnce(Heap<'a>) -> Result<R, Corrupt>) -> Result<R> {
+        look(self.file.heap(self.index)?).map_err(|why| self.file.corrupt(why))
+    }
+
+    /// Makes a change, again if there was no room for it.
+    pub(super) fn change<R>(
+        &self,
+        mut change: impl FnMut(Heap<'a>) -> Result<R, Fault>,
+    ) -> Result<R> {
+        let mut is_tidy = false;
+        for _ in 0..REQUESTS_MAX {
+            match change(self.file.heap(self.index)?) {
+                Ok(done) => return Ok(done),
+                Err(Fault::Corrupt(why)) => return Err(self.file.corrupt(why)),
+                Err(Fault::Room(bytes)) => self.make_room(bytes, &mut is_tidy)?,
+            }
+        }
+        Err(self.file.corrupt(Corrupt("its free memory")))
+    }
+
+    /// Runs a closure of the user, who is told if it calls back. If it panics, that is not a reason to distrust the shard:
+    /// nothing has been changed yet.
+    pub(super) fn run<R>(self, closure: impl FnOnce(&Self) -> Result<R>) -> Result<R> {
+        let inside = Inside::enter(self.file.id(), &self.file.label)?;
+        let outcome = catch_unwind(AssertUnwindSafe(|| closure(&self)));
+        drop(inside);
+        // Before the panic goes on: it must not be seen by the guard.
+        drop(self);
+        outcome.unwrap_or_else(|panic| resume_unwind(panic))
+    }
+
+    /// Puts the bookkeeping in order after a death.
+    #[cold]
+    fn repair(&self) -> Result<()> {
+        self.tidy()?;
+        if self.file.kind == Kind::Map {
+            self.look(|heap| Table::new(heap).recount())?;
+        }
+        self.shard.lock.clear_poison();
+        Ok(())
+    }
+
+    /// Removes everything, whatever there is.
+    pub(super) fn clear(&self) -> Result<()> {
+        let heap = self.all_of_it()?;
+        let cleared = match self.file.kind {
+            Kind::Map => Table::new(heap).clear(),
+            _ => Sequence::new(heap).clear(),
+        };
+        cleared.map_err(|why| self.file.corrupt(why))?;
+        self.shard.lock.clear_poison();
+        Ok(())
+    }
+
+    /// Puts the free memory together.
+    #[cold]
+    fn tidy(&self) -> Result<()> {
+        let heap = self.all_of_it()?;
+        let extents = match self.file.kind {
+            Kind::Map => Table::new(heap).extents().collect::<Result<Vec<Extent>, _>>(),
+            _ => Sequence::new(heap).extents().collect(),
+        };
+        let refilled = extents.and_then(|mut extents| {
+            extents.sort_unstable();
+            heap.refill(&extents)
+        });
+        refilled.map_err(|why| self.file.corrupt(why))
+    }
+
+    /// The memory of the shard up to the end of all segments, whatever the shard says.
+    fn all_of_it(&self) -> Result<Heap<'a>> {
+        let end = self.file.heap_up_to(self.index, 0)?.end_of_segments();
+        self.file.heap_up_to(self.index, end.map_err(|why| self.file.corrupt(why))?)
+    }
+
+    /// Sees to it that there are so many bytes in one piece, once the free memory has been put together if that is due.
+    #[cold]
+    fn make_room(&self, bytes: u64, is_tidy: &mut bool) -> Result<()> {
+        let (held, _, freed) = self.shard.bytes();
+        // Each time is paid for by a quarter of the memory having been given back.
+        if !*is_tidy && freed > held / 4 {
+            *is_tidy = true;
+            return self.tidy();
+        }
+        match self.grow(bytes) {
+            Err(_) if !*is_tidy && freed > 0 => {
+                *is_tidy = true;
+                self.tidy()
+            }
+            other => other,
+        }
+    }
+
+    fn grow(&self, bytes: u64) -> Result<(), Error> {
+        let (held, _, _) = self.shard.bytes();
+        let step = (held / 2).checked_ilog2().map_or(0, |exponent| 1 << exponent);
+        let wanted = bytes.max(step.min(STEP_BYTES_MAX)).max(PAGE_BYTES);
+        let (start, end) = self.file.grow(self.index, bytes, wanted)?;
+        let heap = self.file.heap_up_to(self.index, end)?;
+        heap.add(start, end).map_err(|why| self.file.corrupt(why))
+    }
+}

@@ -1,0 +1,172 @@
+//! Wild words in the file of a map and of a list while others use them: each call returns, with an answer or an error.
+#![allow(clippy::unwrap_used, reason = "a test that cannot set up has failed")]
+
+mod common;
+
+use common::{Lab, plays, say};
+use crossdock::collections::CollectionOptions;
+use crossdock::{Atomic, Error, ErrorKind, SharedList, SharedMap, Value};
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering::SeqCst;
+
+/// Calls that the user of a damaged map makes.
+const TURNS: u64 = 5_000;
+/// Where a header says that the rest begins.
+const DATA_OFFSET: u64 = 40;
+/// What comes before the lock of the only shard, and the lock: who has it is believed, as that of any lock.
+const CONTROL_BYTES: u64 = 128;
+const LOCK_BYTES: u64 = 1368;
+
+/// Numbers that look random: xorshift64 (Marsaglia 2003).
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+}
+
+fn options() -> CollectionOptions {
+    CollectionOptions::new().shards(1).bytes_max(2 << 20)
+}
+
+/// Opens the file of a name, and says where its words begin that are to be damaged.
+fn open(name: &str) -> io::Result<(File, u64)> {
+    let path = PathBuf::from(std::env::var_os("CROSSDOCK_DIR").unwrap()).join(name);
+    let file = OpenOptions::new().read(true).write(true).open(path)?;
+    let mut offset = [0; 8];
+    file.read_exact_at(&mut offset, DATA_OFFSET)?;
+    Ok((file, u64::from_le_bytes(offset) + CONTROL_BYTES + LOCK_BYTES))
+}
+
+/// A wild word in a file; most of them are put back as they were, so that the next ones find something that is whole.
+fn damage(numbers: &mut Numbers, name: &str) -> io::Result<()> {
+    let (file, first) = open(name)?;
+    let len = file.metadata()?.len().min(first + (32 << 10));
+    let place = first.next_multiple_of(8) + 8 * numbers.below((len - first) / 8 - 1);
+    let mut word = [0; 8];
+    file.read_exact_at(&mut word, place)?;
+    let old = u64::from_le_bytes(word);
+    let new = match numbers.below(5) {
+        0 => numbers.next(),
+        1 => old ^ (1 << numbers.below(64)),
+        2 => old.wrapping_add(numbers.below(5) * 16).wrapping_sub(32),
+        3 => numbers.next() >> numbers.below(64),
+        _ => numbers.below(len) & !15,
+    };
+    file.write_all_at(&new.to_le_bytes(), place)?;
+    if numbers.below(6) > 0 {
+        std::thread::yield_now();
+        file.write_all_at(&old.to_le_bytes(), place)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn damages() {
+    if !plays("damages") {
+        return;
+    }
+    let turns = Value::<Atomic<u64>>::open("turns").unwrap();
+    let mut numbers = Numbers(u64::from(std::process::id()) << 8 | 1);
+    let mut damaged = 0_u64;
+    while turns.load(SeqCst) < TURNS {
+        for name in ["m", "l"] {
+            // It may just be being made anew.
+            damaged += u64::from(damage(&mut numbers, name).is_ok());
+        }
+    }
+    assert!(damaged > 100, "{damaged} words");
+}
+
+/// One call, and whether it was an error.
+fn use_map(map: &SharedMap<u64, Vec<u8>>, numbers: &mut Numbers) -> Result<(), Error> {
+    let (key, len) = (numbers.below(60), numbers.below(200) as usize);
+    match numbers.below(12) {
+        0..4 => drop(map.insert(&key, &vec![7; len])?),
+        4..7 => drop(map.get(&key)?),
+        7..9 => drop(map.remove(&key)?),
+        9 => drop(map.update(&key, |value| value.filter(|value| value.len() > 50))?),
+        10 => drop(map.iter().collect::<Result<Vec<_>, _>>()?),
+        _ => drop(map.stats()?),
+    }
+    Ok(())
+}
+
+fn use_list(list: &SharedList<Vec<u8>>, numbers: &mut Numbers) -> Result<(), Error> {
+    let len = list.len()?;
+    let (index, item) =
+        (numbers.below(len as u64 + 1) as usize, vec![3; numbers.below(90) as usize]);
+    match numbers.below(12) {
+        0..4 if len < 200 => list.extend([&item, &item])?,
+        4 if len < 200 => list.insert(index, &item)?,
+        5 if index < len => drop(list.remove(index)?),
+        6 if index < len => list.set(index, &item)?,
+        7 => drop(list.iter()?.collect::<Result<Vec<_>, _>>()?),
+        8 => drop(list.get(index)?),
+        _ => drop(list.pop()?),
+    }
+    Ok(())
+}
+
+/// What a damaged map or list may say.
+fn check(error: &Error, counts: &mut BTreeMap<String, u64>) {
+    let kinds = [ErrorKind::Corrupt, ErrorKind::LimitExceeded, ErrorKind::InvalidArgument];
+    assert!(kinds.contains(&error.kind()), "{error:?}");
+    assert!(error.to_string().contains("map \"m\"") || error.to_string().contains("list \"l\""));
+    *counts.entry(format!("{:?}", error.kind())).or_default() += 1;
+}
+
+#[test]
+fn uses_what_is_damaged() {
+    if !plays("uses_what_is_damaged") {
+        return;
+    }
+    let turns = Value::create("turns", Atomic::new(0_u64)).unwrap();
+    let mut map = options().create_map::<u64, Vec<u8>>("m").unwrap();
+    let mut list = options().create_list::<Vec<u8>>("l").unwrap();
+    let mut numbers = Numbers(u64::from(std::process::id()) << 8 | 3);
+    let mut counts = BTreeMap::new();
+    say("uses");
+    for turn in 0..TURNS {
+        turns.store(turn, SeqCst);
+        if let Err(error) = use_map(&map, &mut numbers) {
+            check(&error, &mut counts);
+            // What cannot be cleared is made anew, under the same name.
+            if numbers.below(8) == 0 && map.clear().is_err() {
+                SharedMap::<u64, Vec<u8>>::unlink("m").unwrap();
+                map = options().create_map("m").unwrap();
+            }
+        }
+        if let Err(error) = use_list(&list, &mut numbers) {
+            check(&error, &mut counts);
+            if numbers.below(8) == 0 && list.clear().is_err() {
+                SharedList::<Vec<u8>>::unlink("l").unwrap();
+                list = options().create_list("l").unwrap();
+            }
+        }
+    }
+    turns.store(TURNS, SeqCst);
+    assert!(counts.contains_key("Corrupt"), "{counts:?}");
+}
+
+#[test]
+fn wild_words_in_a_map_in_use_are_errors_and_never_crashes() {
+    let lab = Lab::new();
+    let mut user = lab.start("uses_what_is_damaged");
+    user.expect("uses");
+    let mutators = [lab.start("damages"), lab.start("damages")];
+    user.finish();
+    mutators.into_iter().for_each(common::Actor::finish);
+}
