@@ -339,6 +339,9 @@ fn each_worker_changes_its_part_of_an_array() {
     let array = pool.for_each_chunk_mut(array, 100_000, fill).unwrap();
     assert!(array.iter().enumerate().all(|(row, x)| *x == 2 * row as u64));
 
+    let none = ArrayMut::<u64>::zeroed(0).unwrap();
+    assert!(pool.for_each_chunk_mut(none, 10, fill).unwrap().is_empty());
+
     let matrix = ArrayMut::<f32>::zeroed([64, 33]).unwrap();
     let mark = |first_row: usize, part: &mut ArrayMut<f32>| part.fill(first_row as f32);
     let matrix = pool.for_each_chunk_mut(matrix, 10, mark).unwrap();

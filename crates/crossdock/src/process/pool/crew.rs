@@ -7,6 +7,7 @@ use super::worker::{Exit, Setup};
 use crate::error::{Error, ErrorKind, Result};
 use crate::letter::Letter;
 use crate::process::JoinHandle;
+use crate::trace;
 use std::io::Write;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -97,6 +98,9 @@ impl Core {
         self.lead.rouse();
         if !has_work {
             return;
+        }
+        if let Err(error) = &end {
+            trace::worker_lost(&self.settings.name, seat, error);
         }
         let is_broken = !was_ready && end.as_ref().is_err_and(|e| e.kind() == ErrorKind::Panicked);
         if is_broken || is_hopeless {
