@@ -99,7 +99,8 @@ fn owners_die(house: &House, args: &Args, seed: u64) -> Result<String, Violation
             std::thread::sleep(Duration::from_millis(1));
         }
         longest = longest.max(killed.elapsed());
-        ensure(longest < ORPHANS_MAX.max(HANG_MAX / 10), || {
+        // The short form is a test, which says nothing of how quick a busy machine is.
+        ensure(longest < if args.short { HANG_MAX } else { ORPHANS_MAX }, || {
             format!("workers outlived their pool's process by {longest:?}")
         })?;
         progress.say(|| format!("{number} owners killed, orphans for {longest:?} at most"));

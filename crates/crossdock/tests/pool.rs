@@ -56,6 +56,10 @@ fn calls_come_back_one_by_one_and_many_at_once() {
     }
     let sums = pool.map(|(a, b): (u32, u32)| a + b, [(1, 2), (3, 4)]).unwrap();
     assert_eq!(sums, [3, 7]);
+    assert_eq!(pool.starmap(u32::pow, [(2, 3), (4, 2)]).unwrap(), [8, 16]);
+    let volume = |x: f64, y: f64, z: f64| x * y * z;
+    let volumes = pool.calls().chunk_size(1).starmap_async(volume, [(1.0, 2.0, 3.0)]).unwrap();
+    assert_eq!(volumes.result().unwrap(), [6.0]);
     pool.join().unwrap();
 }
 

@@ -8,7 +8,7 @@ use crossdock::process::{Pool, StartMethod};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Workers of a pool.
@@ -50,6 +50,17 @@ impl fmt::Display for Start {
     }
 }
 
+/// How far it is.
+#[derive(Default)]
+struct Course {
+    /// Tasks that have ended.
+    ended: AtomicU64,
+    /// Whether all kills are done.
+    is_peaceful: AtomicBool,
+    /// Whether there will be no more tasks.
+    has_ended: AtomicBool,
+}
+
 /// The task: some take no time, some up to a millisecond; a number that depends on the argument comes back.
 fn work(x: u64) -> u64 {
     let end = Instant::now() + Duration::from_micros(mix(x) % 10 * (x % 3) * 50);
@@ -65,56 +76,68 @@ pub(crate) fn run(args: &Args) -> Result<(), Violation> {
         Start::ForkServer => StartMethod::ForkServer,
     };
     let pool = Pool::options().workers(WORKERS).start(start).retries(args.retries).build()?;
-    while args.endless {
-        pool.map(work, 0..10_000)?;
+    if args.endless {
+        loop {
+            pool.map(work, 0..10_000)?;
+        }
     }
-    let ended = AtomicU64::new(0);
-    let (failed, kills) = std::thread::scope(|scope| {
-        let killer = scope.spawn(|| kill_workers(&pool, args, &ended));
-        let failed = submit_all(&pool, args, &ended);
-        // A task that has gone wrong ends the killer as well.
-        ended.store(args.tasks, Ordering::Relaxed);
-        (failed, killer.join().unwrap_or(0))
+    let course = Course::default();
+    let (sent, kills) = std::thread::scope(|scope| {
+        let killer = scope.spawn(|| kill_workers(&pool, args, &course));
+        let sent = submit_all(&pool, args, &course);
+        course.has_ended.store(true, Ordering::Relaxed);
+        (sent, killer.join().unwrap_or(0))
     });
-    let failed = failed?;
-    ensure(kills >= args.kills, || format!("only {kills} kills in {} tasks", args.tasks))?;
-    let stats = pool.stats()?;
+    let (tasks, failed) = sent?;
+    let since = Instant::now();
+    let stats = loop {
+        let stats = pool.stats()?;
+        // The last one that was killed may be about to be replaced.
+        if stats.restarts >= kills {
+            break stats;
+        }
+        ensure(since.elapsed() < TASK_MAX, || format!("{kills} kills, but {stats:?}"))?;
+        std::thread::sleep(Duration::from_millis(1));
+    };
     let sums = (stats.done, stats.failed);
-    ensure(sums == (args.tasks - failed, failed), || format!("{failed} failed, but {stats:?}"))?;
+    ensure(sums == (tasks - failed, failed), || format!("{failed} failed, but {stats:?}"))?;
     pool.join()?;
     ensure(children().is_empty(), || format!("children are left: {:?}", children()))?;
-    println!("{} tasks, {kills} kills, {} restarts, {failed} failed", args.tasks, stats.restarts);
+    println!("{tasks} tasks, {kills} kills, {} restarts, {failed} failed", stats.restarts);
     Ok(())
 }
 
 /// Kills workers, spread over the work; how many.
-fn kill_workers(pool: &Pool, args: &Args, ended: &AtomicU64) -> u64 {
+fn kill_workers(pool: &Pool, args: &Args, course: &Course) -> u64 {
     let mut rng = Rng::new(args.seed);
     let mut kills = 0;
-    while kills < args.kills {
-        let due = args.tasks * kills / (args.kills + 1);
-        while ended.load(Ordering::Relaxed) < due {
+    // One that was killed and is not yet buried is a zombie: to kill it again is nothing.
+    let mut killed = [None; WORKERS];
+    while kills < args.kills && !course.has_ended.load(Ordering::Relaxed) {
+        if course.ended.load(Ordering::Relaxed) < args.tasks * kills / (args.kills + 1) {
             std::thread::sleep(Duration::from_micros(100));
-        }
-        if ended.load(Ordering::Relaxed) >= args.tasks {
-            break;
+            continue;
         }
         let Ok(stats) = pool.stats() else { break };
-        let victim = stats.workers.get(rng.below(WORKERS as u64) as usize);
-        let pid = victim.and_then(|worker| i32::try_from(worker.pid?).ok()).and_then(Pid::from_raw);
-        // It may have been killed before, and not yet be buried: then this hits a zombie, and does not count.
-        if let Some(pid) = pid
-            && victim.is_some_and(|worker| worker.is_ready)
+        let seat = rng.below(WORKERS as u64) as usize;
+        let Some(worker) = stats.workers.get(seat).filter(|worker| worker.is_ready) else {
+            continue;
+        };
+        let pid = worker.pid.and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+        if let Some(pid) = pid.filter(|pid| killed[seat] != Some(*pid))
             && kill_process(pid, Signal::KILL).is_ok()
         {
+            killed[seat] = Some(pid);
             kills += 1;
         }
     }
+    course.is_peaceful.store(true, Ordering::Relaxed);
     kills
 }
 
-/// Submits all tasks, and sees that each ends once, as it should; how many were lost with their workers.
-fn submit_all(pool: &Pool, args: &Args, ended: &AtomicU64) -> Result<u64, Violation> {
+/// Submits tasks, so many and until the kills are done, and sees that each ends once, as it should; how many there were, and
+/// how many were lost with their workers.
+fn submit_all(pool: &Pool, args: &Args, course: &Course) -> Result<(u64, u64), Violation> {
     let mut window = VecDeque::new();
     let mut failed = 0;
     let mut finish = |(x, future): (u64, Future<u64>)| -> Result<(), Violation> {
@@ -126,19 +149,21 @@ fn submit_all(pool: &Pool, args: &Args, ended: &AtomicU64) -> Result<u64, Violat
                 failed += 1;
             }
         }
-        ended.fetch_add(1, Ordering::Relaxed);
+        course.ended.fetch_add(1, Ordering::Relaxed);
         Ok(())
     };
-    for x in 0..args.tasks {
+    let mut sent = 0;
+    while sent < args.tasks || !course.is_peaceful.load(Ordering::Relaxed) {
         if window.len() == WINDOW
             && let Some(first) = window.pop_front()
         {
             finish(first)?;
         }
-        window.push_back((x, pool.apply_async(work, x)?));
+        window.push_back((sent, pool.apply_async(work, sent)?));
+        sent += 1;
     }
     window.into_iter().try_for_each(&mut finish)?;
-    Ok(failed)
+    Ok((sent, failed))
 }
 
 /// The children of this process, but its fork server and that one's spare child.

@@ -24,6 +24,7 @@
 //! | one result, now | [`Pool::apply`] |
 //! | one result, later | [`Pool::apply_async`], and [`Future`] |
 //! | the results of many calls, all at once, in order | [`Pool::map`], [`Pool::map_async`] |
+//! | the same with a function of several arguments | [`Pool::starmap`], [`Pool::starmap_async`] |
 //! | them one by one, as soon as they are there, of arguments that may be endless | [`Pool::imap`], [`Pool::imap_unordered`] |
 //! | each worker to change its part of one array, in place | [`Pool::for_each_chunk_mut`] |
 //! | a chunk size, a limit of time, progress | [`Pool::calls`] |
@@ -51,6 +52,7 @@ mod job;
 mod lead;
 mod options;
 mod parts;
+mod star;
 mod stats;
 mod stream;
 mod submit;
@@ -60,6 +62,7 @@ mod worker;
 pub use calls::Calls;
 pub use options::{PoolOptions, WORKERS_MAX};
 pub use parts::PartsError;
+pub use star::Star;
 pub use stats::{PoolStats, WorkerStats};
 pub use stream::Imap;
 
@@ -159,12 +162,11 @@ impl Pool {
         self.calls().apply_async(task, argument)
     }
 
-    /// Calls `task` with each of `arguments`, and waits for all results. Several arguments are a tuple.
+    /// Calls `task` with each of `arguments`, and waits for all results.
     ///
     /// # Errors
     ///
     /// As those of [`apply`](Self::apply); of several errors, that of the first argument. All calls have ended then.
-    #[doc(alias = "starmap")]
     pub fn map<F, I, R>(&self, task: F, arguments: I) -> Result<Vec<R>>
     where
         I: IntoIterator<Item: Serialize + DeserializeOwned + Send + 'static>,
@@ -179,7 +181,6 @@ impl Pool {
     /// # Errors
     ///
     /// As those of [`apply_async`](Self::apply_async); what is wrong with single calls, the future says.
-    #[doc(alias = "starmap_async")]
     pub fn map_async<F, I, R>(&self, task: F, arguments: I) -> Result<Future<Vec<R>>>
     where
         I: IntoIterator<Item: Serialize + DeserializeOwned + Send + 'static>,
