@@ -418,7 +418,7 @@ fn kill_many(rounds: u64) -> Result<(Vec<String>, u64)> {
         let array = ArrayMut::<u8>::zeroed(1 << 20)?;
         let method = METHODS[round as usize % 2];
         let handle = by(method).spawn(echo, array)?;
-        // Bounds the time until the kill from below: what it meets is to differ.
+        // This bounds the time until the kill from below: what it meets is to differ.
         std::thread::sleep(Duration::from_micros(round / 2 * 40));
         handle.kill()?;
         match join(handle) {

@@ -130,7 +130,7 @@ fn the_first_one_waits_for_the_others_and_nobody_waits_for_himself() {
         let first = queue.get();
         (queue, first)
     });
-    // Bounds from below how long it waits; it has nobody to wait for yet.
+    // This bounds from below how long it waits; it has nobody to wait for yet.
     std::thread::sleep(3 * MOMENT);
     let other = Queue::<u8>::open(&name).unwrap();
     other.put(7).unwrap();
@@ -415,7 +415,7 @@ fn queues_of_killed_processes_leave_nothing() {
         let handle =
             Process::options().start(METHODS[round as usize % 2]).spawn(churn, ()).unwrap();
         pids.push(handle.pid());
-        // Bounds the time until the kill from below: what it meets is to differ.
+        // This bounds the time until the kill from below: what it meets is to differ.
         std::thread::sleep(Duration::from_micros(5000 + 700 * round));
         handle.kill().unwrap();
         assert_eq!(join(handle).unwrap_err().kind(), ErrorKind::Died);
