@@ -17,7 +17,7 @@
 //!
 //! # One store
 //!
-//! A change is prepared in memory that is free, and then happens with one store ([`Word::commit`]): of a slot that leads
+//! A change is prepared in memory that is free, and then happens with one store (`Word::commit`): of a slot that leads
 //! to another record, of the root that leads to another table, of the length of a list. Before it all that can be
 //! reached is the old state, after it the new one. What follows is bookkeeping: counts, and lists of free memory.
 //!
