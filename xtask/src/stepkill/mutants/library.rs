@@ -174,11 +174,18 @@ pub(super) const MUTANTS: [Mutant; 18] = [
         situation: "insert",
     },
     Mutant {
-        name: "a table is reached before it is full",
+        name: "a table is free before another takes its place",
         file: "crossdock-core/src/collection/table.rs",
-        original: "        new.iter().for_each(|slot| slot.store(EMPTY));",
-        bug: "        new.iter().for_each(|slot| slot.store(EMPTY));
-        self.heap.commit_root(exponent, at);",
+        original: "        self.heap.commit_root(exponent, at);
+        self.heap.shard.used.store(live);
+        if let Some((exponent, at)) = before {
+            self.heap.give(at, 8 << exponent)?;
+        }",
+        bug: "        if let Some((exponent, at)) = before {
+            self.heap.give(at, 8 << exponent)?;
+        }
+        self.heap.commit_root(exponent, at);
+        self.heap.shard.used.store(live);",
         part: "library",
         primitive: "map",
         scenarios: "S1",
