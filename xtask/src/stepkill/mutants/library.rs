@@ -2,7 +2,7 @@
 
 use super::Mutant;
 
-pub(super) const MUTANTS: [Mutant; 18] = [
+pub(super) const MUTANTS: [Mutant; 17] = [
     Mutant {
         name: "a message is sent before its memory is handed over",
         file: "crossdock/src/channel/queue.rs",
@@ -190,19 +190,6 @@ pub(super) const MUTANTS: [Mutant; 18] = [
         primitive: "map",
         scenarios: "S1",
         situation: "the table grows",
-    },
-    Mutant {
-        name: "the poison is gone before all is in order",
-        file: "crossdock/src/collections/writer.rs",
-        original: "        self.tidy()?;
-        if self.file.kind",
-        bug: "        self.shard.lock.clear_poison();
-        self.tidy()?;
-        if self.file.kind",
-        part: "library",
-        primitive: "map",
-        scenarios: "S4",
-        situation: "remove",
     },
     Mutant {
         name: "a list is longer before its item is there",
