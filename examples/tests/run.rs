@@ -142,6 +142,17 @@ fn processes_count_primes_and_tell_of_their_ends() {
 }
 
 #[test]
+fn pool_goes_on_when_a_worker_dies() {
+    let world = World::new("pool");
+    let printed = world.start("pool").printed();
+    assert!(printed.contains("pi is about 3.14"), "{printed}");
+    assert!(printed.contains("% of the plane"), "{printed}");
+    assert!(printed.contains("ended with code 3"), "{printed}");
+    assert!(printed.contains("6 x 7 = 42"), "{printed}");
+    world.end();
+}
+
+#[test]
 fn producer_and_consumer_meet_in_either_order() {
     for order in [["producer", "consumer"], ["consumer", "producer"]] {
         let world = World::new(order[0]);

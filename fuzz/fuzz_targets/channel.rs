@@ -75,7 +75,7 @@ fn use_ring<'a>(ring: &Ring<'a>, hands: &mut Hands<'a>, step: usize, input: &mut
         3 => {
             let words = payload(input);
             if let Some(claim) = claims.pop() {
-                ring.publish(claim, &words);
+                let _ = ring.publish(claim, &words);
             }
         }
         4 if messages.len() < HANDS_MAX => messages.extend(ring.poll().ok().flatten()),

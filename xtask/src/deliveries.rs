@@ -11,6 +11,7 @@
 
 mod account;
 mod acknowledging;
+mod batches;
 mod ends;
 mod hearing;
 mod ledger;
@@ -110,8 +111,8 @@ fn campaign(
         stuck,
     };
     turmoil.run(kills, &mut progress)?;
+    turmoil.drain(kind)?;
     let killed = turmoil.killed;
-    drain(&mut crew)?;
     check_arenas(&house)?;
     crew.stop(HANG_MAX)?;
     let verdict = account(kind, &house, &killed)?;
@@ -182,6 +183,22 @@ impl Turmoil<'_, '_> {
         wait_until_ready(self.crew)
     }
 
+    /// Has the workers receive what is left, send no more, and hold nothing.
+    fn drain(&mut self, kind: Kind) -> Result<(), Violation> {
+        self.crew.board.set(Row::Controller, DRAIN, 1);
+        wait(self.crew, "a sender does not end", |crew| crew.board.sum(IDLE) == SENDERS as u64)?;
+        if kind == Kind::Batches {
+            // Whoever waits for a batch would wait for ever; the next ones know that this is the end.
+            (SENDERS..WORKERS).try_for_each(|receiver| self.kill(receiver))?;
+            wait_until_ready(self.crew)?;
+        }
+        // No send has been in progress since then: what is in the queue now is all there will be.
+        self.crew.board.set(Row::Controller, DRAIN, 2);
+        wait(self.crew, "the queue does not drain", |crew| {
+            (SENDERS..crew.len()).all(|worker| crew.board.get(Row::Worker(worker), EMPTY) >= 2)
+        })
+    }
+
     fn any_worker(&mut self) -> usize {
         self.rng.below(WORKERS as u64) as usize
     }
@@ -237,17 +254,6 @@ fn wait(
         std::thread::sleep(Duration::from_micros(200));
     }
     Ok(())
-}
-
-/// Has the workers receive what is left, send no more, and hold nothing.
-fn drain(crew: &mut Crew<'_>) -> Result<(), Violation> {
-    crew.board.set(Row::Controller, DRAIN, 1);
-    wait(crew, "a sender does not end", |crew| crew.board.sum(IDLE) == SENDERS as u64)?;
-    // No send has been in progress since then: what is in the queue now is all there will be.
-    crew.board.set(Row::Controller, DRAIN, 2);
-    wait(crew, "the queue does not drain", |crew| {
-        (SENDERS..crew.len()).all(|worker| crew.board.get(Row::Worker(worker), EMPTY) >= 2)
-    })
 }
 
 /// Whether the arenas of the dead are gone: everything has been received and dropped.

@@ -15,6 +15,7 @@ mod histories;
 mod hostile;
 mod locks;
 mod loom;
+mod pool_kills;
 mod races;
 mod soak;
 mod step;
@@ -36,6 +37,7 @@ enum Task {
     Hostile(hostile::Args),
     Locks(locks::Args),
     Loom(loom::Args),
+    PoolKills(pool_kills::Args),
     Races(races::Args),
     #[command(hide = true)]
     Role(campaign::role::Args),
@@ -45,6 +47,7 @@ enum Task {
 }
 
 fn main() -> ExitCode {
+    crossdock::process::init();
     match Task::parse() {
         Task::Bank(args) => bank::run(args),
         Task::Check(args) => check::run(args),
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Task::Hostile(args) => hostile::run(args),
         Task::Locks(args) => locks::run(args),
         Task::Loom(args) => loom::run(args),
+        Task::PoolKills(args) => pool_kills::run(args),
         Task::Races(args) => races::run(args),
         Task::Role(args) => campaign::role::run(args),
         Task::Soak(args) => soak::run(args),

@@ -21,7 +21,7 @@ pub(crate) struct Args {
     #[arg(long)]
     short: bool,
     /// Only these primitives and parts: mutex,rwlock,condvar,semaphore,event,barrier,once,reentrant;
-    /// library, or of it send,recv,broadcast,latest,delivery,array,channel,reaper,block,map,list.
+    /// library, or of it send,recv,batch,broadcast,latest,delivery,array,channel,reaper,block,map,list.
     #[arg(long)]
     only: Option<String>,
     /// Only these scenarios: S1,S2,S3,S4,S5.

@@ -39,6 +39,11 @@ fn hand_offs_survive_kills() {
 }
 
 #[test]
+fn pools_survive_the_deaths_of_workers_and_workers_no_death_of_a_pool() {
+    passes(&["pool-kills", "--short"], "pool-kills: ");
+}
+
+#[test]
 fn a_split_brain_would_be_noticed() {
     // A name is removed by hand under its users. Those of a channel open it again by its name, and may
     // miss it before two of them are found apart.

@@ -79,6 +79,7 @@ enum Command {
 
 fn main() -> ExitCode {
     crossdock::process::init();
+    procspawn::init();
     if subject::start::is_nothing() {
         return ExitCode::SUCCESS;
     }

@@ -48,7 +48,7 @@ pub const FLAGS_OFFSET: usize = 48;
 /// Flag: the name outlives its users.
 pub const PERSISTENT: u64 = 1;
 /// The version that this build writes, and the only one it reads.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Every value lies at a multiple of this, or of its own alignment if that is greater.
 pub const VALUE_ALIGNMENT: u64 = 64;
 /// Bytes of text that describes a type; a longer one is cut.
@@ -435,7 +435,7 @@ mod tests {
             Header::from_bytes(&bytes, 280).unwrap_err()
         };
         assert_eq!(spoil(0, b"x"), Mismatch::Foreign);
-        assert_eq!(spoil(8, &[2]), Mismatch::Version { found: 2 });
+        assert_eq!(spoil(8, &[99]), Mismatch::Version { found: 99 });
         assert_eq!(spoil(16, &[1, 2, 3, 4]), Mismatch::ByteOrder);
         for (offset, value) in [(12, 0), (12, 9), (20, 1), (72, 99), (72, 0), (73, 0), (73, 9)] {
             assert!(matches!(spoil(offset, &[value]), Mismatch::Field(_)), "{offset} = {value}");

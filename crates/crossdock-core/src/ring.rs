@@ -26,6 +26,10 @@
 //! Storing `READY` releases the payload; seeing it (`Acquire`) sees the payload. A sender overwrites a
 //! message only after it has seen the head pass it, which its taker did (`AcqRel`) after reading it.
 //!
+//! A slot that its sender or its receiver of the lap before is not done with is waited for, asleep as well. So whoever is
+//! done with a slot looks at the cursor after that, and whoever sleeps looks at the slot after the cursor has come round
+//! to it: one of them sees the other (`Slots::leave`).
+//!
 //! # Owner death
 //!
 //! The one commit store of a send is `READY`, of a receive the exchange to `TAKEN`. A word that is
@@ -34,6 +38,7 @@
 
 mod batch;
 pub mod broadcast;
+mod claim;
 pub mod latest;
 mod readers;
 mod slot;
@@ -42,6 +47,7 @@ mod unseen;
 mod way;
 
 pub use batch::{RecvBatch, SendBatch};
+pub use claim::Claim;
 pub use slot::{
     Arrays, Claimed, Cursor, MESSAGE_WORDS_MAX, OwnedSlots, SHORT_WORDS, SLOT_WORDS, Taken, Words,
     Written, messages_of,
@@ -51,8 +57,8 @@ use crate::Corrupt;
 use crate::party::Party;
 use crate::primitive::{AtomicU64, fence, spin_loop};
 use slot::{
-    CLAIMED, FREE, HOLE, INDEX_BITS, INDEX_MASK, LAP_MASK, LEN_MASK, OPEN, READY, STATE_MASK, Slot,
-    TAKEN, is_done, len_of, next_lap, word_of, worker,
+    FREE, HOLE, INDEX_BITS, INDEX_MASK, LAP_MASK, LEN_MASK, OPEN, READY, STATE_MASK, Slot, TAKEN,
+    is_done, len_of, next_lap, word_of, worker,
 };
 use slots::{Room, Slots};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
@@ -61,40 +67,11 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 pub const CAPACITY_MAX: usize = 1 << INDEX_BITS;
 
 /// A ring in shared memory, seen by one process.
-///
 #[derive(Clone, Copy, Debug)]
 pub struct Ring<'a> {
     head: &'a Cursor,
     tail: &'a Cursor,
     slots: Slots<'a>,
-}
-
-/// A slot that this process has claimed and not yet sent.
-#[derive(Debug)]
-#[must_use = "an unsent claim holds the queue up"]
-pub struct Claim<'a> {
-    slot: Slot<'a>,
-    position: u64,
-    party: Party,
-}
-
-impl<'a> Claim<'a> {
-    /// Claims a slot that is free, for `me`; `None` if somebody else was faster.
-    #[inline]
-    fn new(slot: Slot<'a>, position: u64, party: Party) -> Option<Self> {
-        let lap = position & LAP_MASK;
-        let mine = word_of(lap, party, CLAIMED);
-        // Sequentially consistent for a reader of a broadcast that is just coming.
-        let exchanged = slot.claim.word.compare_exchange(lap | FREE, mine, SeqCst, Relaxed);
-        exchanged.is_ok().then_some(Self { slot, position, party })
-    }
-
-    /// The slot can be claimed in the next lap.
-    #[inline]
-    fn free(&self) {
-        let free = next_lap(self.position & LAP_MASK) | FREE;
-        self.slot.claim.word.store(free, Release);
-    }
 }
 
 /// A message at the head of the queue, not yet taken.
@@ -213,7 +190,8 @@ impl<'a> Ring<'a> {
         self.slots.distance(head, tail)
     }
 
-    /// Messages and claims in the queue, at about this moment.
+    /// Messages and claims in the queue, at about this moment. What somebody has sent or taken who died before it moved a
+    /// cursor on, up to a batch of it, is counted wrongly until somebody comes to that place.
     #[must_use]
     pub fn len(&self) -> usize {
         let head = self.head.position.load(Acquire);
@@ -309,10 +287,14 @@ impl<'a> Ring<'a> {
     }
 
     /// Sends a claimed slot, with the same payload if it was armed: the commit store.
+    ///
+    /// Returns whether the tail had come round to the slot before it was free for the next lap: then another sender may
+    /// be asleep until just this.
     #[inline]
-    pub fn publish(&self, claim: Claim<'a>, payload: &[u64]) {
+    #[must_use]
+    pub fn publish(&self, claim: Claim<'a>, payload: &[u64]) -> bool {
         self.commit(&claim, payload);
-        self.slots.end(self.tail, &claim);
+        self.slots.end(self.tail, &claim)
     }
 
     #[inline]
@@ -441,15 +423,17 @@ impl<'a> Ring<'a> {
     /// then its payload may be anything.
     #[inline]
     pub fn take(&self, message: &Message, me: Party) -> bool {
-        let is_mine = self.take_only(message, me);
+        let is_mine = self.take_briefly(message, me);
         if is_mine {
             self.advance(self.head, message.position);
         }
         is_mine
     }
 
+    /// As [`take`](Self::take), by somebody who is done with the message at once: the head stays until
+    /// [`finish_brief`](Self::finish_brief), unless somebody moves it on who cannot wait for that.
     #[inline]
-    fn take_only(&self, message: &Message, me: Party) -> bool {
+    pub fn take_briefly(&self, message: &Message, me: Party) -> bool {
         let Some(slot) = self.slot(message.position) else { return false };
         let lap = message.position & LAP_MASK;
         let mine = word_of(lap, me, TAKEN);
@@ -492,16 +476,28 @@ impl<'a> Ring<'a> {
         }
     }
 
-    /// Is done with a taken message: the slot's next one can be taken. (Its room has been free for
-    /// senders since it was taken.)
+    /// Is done with a taken message: the slot's next one can be taken, and the head is behind it. (Its room has been
+    /// free for senders since it was taken.)
     ///
-    /// Returns whether the head has come round to the slot meanwhile: then another receiver may be
-    /// asleep until just this.
+    /// Returns whether the head had come round to the slot before that: then another receiver may be asleep until just
+    /// this. Nobody who sleeps is overlooked: the head is looked at after the slot is open for all to see, and a
+    /// sleeper has looked at the slot after the head.
     #[inline]
     #[must_use]
     pub fn finish(&self, message: &Message) -> bool {
+        if let Some(slot) = self.slot(message.position) {
+            // An exchange, so that the head is looked at after it.
+            slot.take.word.swap(next_lap(message.position & LAP_MASK) | OPEN, SeqCst);
+        }
+        Slots::has_come_round(self.head, message.position)
+    }
+
+    /// As [`finish`](Self::finish), after [`take_briefly`](Self::take_briefly): moves the head as well.
+    #[inline]
+    #[must_use]
+    pub fn finish_brief(&self, message: &Message) -> bool {
         self.open(message.position);
-        (self.head.position.load(Relaxed) ^ message.position) & INDEX_MASK == 0
+        self.slots.leave(self.head, message.position)
     }
 
     /// The slot's next message can be taken.

@@ -42,7 +42,7 @@ fn send(ring: &Ring<'_>, me: Party, values: &[u64], sent: &mut Vec<u64>) {
         batch.publish(claim, &payload);
         sent.push(*value);
     }
-    batch.end();
+    let _ = batch.end();
 }
 
 /// Receives what is there in a batch, `max` messages at most.

@@ -70,7 +70,7 @@ fn send(ring: &Broadcast<'_>, me: Party, values: &[u64], is_dropping: bool, log:
             Ok(mut claim) => {
                 let payload = [*value, !*value];
                 ring.arm(&mut claim, &payload);
-                if ring.publish(claim, &payload) {
+                if ring.publish(claim, &payload).is_seen {
                     log.ended.push(*value);
                 }
                 log.sent.push(*value);

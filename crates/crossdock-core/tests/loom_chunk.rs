@@ -119,7 +119,7 @@ impl Channel {
         if value == TICKET {
             self.chunk.hand_over(me, party(CHANNEL)).unwrap();
         }
-        ring.publish(claim, &[value]);
+        let _ = ring.publish(claim, &[value]);
     }
 
     /// As the library: the hold is passed on between taking and finishing.

@@ -64,7 +64,7 @@ impl Memory {
         for value in values {
             let payload = [*value, !*value];
             let claim = self.ring().claim(party(9)).unwrap();
-            self.ring().publish(claim, &payload);
+            let _ = self.ring().publish(claim, &payload);
         }
     }
 

@@ -50,7 +50,7 @@ fn send(ring: &Ring<'_>, me: Party, values: &[u64]) -> Vec<u64> {
             Ok(mut claim) => {
                 let payload = [*value, !*value];
                 ring.arm(&mut claim, &payload);
-                ring.publish(claim, &payload);
+                let _ = ring.publish(claim, &payload);
                 sent.push(*value);
             }
             Err(Refused::Full(_)) => break,

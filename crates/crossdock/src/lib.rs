@@ -35,6 +35,7 @@
 //! | to wait for whichever of several channels and events comes first | [`Select`] |
 //! | to wait for another process | [`sync`]: locks, condition variables, semaphores, events, barriers |
 //! | to run a function of this program in another process | `process::Process` |
+//! | to hand any serde values over, arrays in them as handles | `process::Queue`, `process::pipe` |
 //! | to run many calls in worker processes that stay | `process::Pool` |
 //! | raw bytes under a name, also for Python or C | [`SharedBlock`] |
 //! | to see or clean what is there | [`registry`], or the `crossdock` command |

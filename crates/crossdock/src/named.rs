@@ -59,6 +59,13 @@ pub(crate) fn is_in_use(file: &File) -> bool {
     token::is_held(file, USERS_BYTE).unwrap_or(true)
 }
 
+/// Ends what [`Named::into_share`] began, for all copies of the descriptor.
+#[cfg(feature = "process")]
+pub(crate) fn release_share(share: &File) -> io::Result<()> {
+    token::unshare(share, USERS_BYTE)?;
+    file::unlock(share)
+}
+
 /// How a name is to be found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Share {

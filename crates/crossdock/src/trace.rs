@@ -140,6 +140,19 @@ pub(crate) fn failure_unclaimed(error: &Error) {
     );
 }
 
+/// A worker of a pool has ended before its time; another one takes its place.
+#[cfg(feature = "process")]
+pub(crate) fn worker_lost(pool: &str, seat: usize, error: &Error) {
+    event!(
+        WARN,
+        crossdock.pool = pool,
+        crossdock.seat = seat,
+        error.type = ?error.kind(),
+        error.message = %error,
+        "worker of a pool lost"
+    );
+}
+
 pub(crate) fn region_created(party: usize, region: u32, bytes: u64, is_huge: bool) {
     event!(
         DEBUG,

@@ -120,6 +120,62 @@ fn make_the_channel() {
 }
 
 #[test]
+fn send_a_batch_without_end() {
+    if plays("send_a_batch_without_end") {
+        let tx = Sender::<Parcel>::open("parcels").unwrap();
+        let batch = (0..10 * CAPACITY as u32).map(|number| parcel(0, number));
+        panic!("it ended: {:?}", tx.send_many(batch).is_ok());
+    }
+}
+
+#[test]
+fn receive_what_the_dead_sent() {
+    if plays("receive_what_the_dead_sent") {
+        let rx = Receiver::<Parcel>::create("parcels", CAPACITY).unwrap();
+        say("is here");
+        while !rx.is_full() {
+            std::thread::yield_now();
+        }
+        say("full");
+        common::await_cue();
+        let mut next = 0;
+        let error = loop {
+            let (parcels, error) = match rx.recv_many(7) {
+                Ok(parcels) => (parcels, None),
+                Err((parcels, error)) => (parcels, Some(error)),
+            };
+            for parcel in &parcels {
+                assert_eq!(parcel.1, next, "its messages come in order and without a gap");
+                check(parcel);
+                next += 1;
+            }
+            if let Some(error) = error {
+                break error;
+            }
+        };
+        assert_eq!((next as usize, error), (CAPACITY, RecvError::Disconnected));
+        // And the queue is as good as new.
+        let tx = Sender::<Parcel>::open("parcels").unwrap();
+        tx.send_many((0..CAPACITY as u32).map(|number| parcel(1, number))).unwrap();
+        assert!(
+            rx.recv_many(CAPACITY).unwrap().iter().map(|parcel| parcel.1).eq(0..CAPACITY as u32)
+        );
+    }
+}
+
+#[test]
+fn of_a_batch_whose_sender_is_killed_the_first_messages_arrive() {
+    let lab = Lab::new();
+    let mut receiver = lab.start("receive_what_the_dead_sent");
+    receiver.expect("is here");
+    let mut sender = lab.start("send_a_batch_without_end");
+    receiver.expect("full");
+    sender.kill();
+    receiver.cue();
+    receiver.finish();
+}
+
+#[test]
 fn a_batch_can_be_larger_than_the_queue() {
     for capacity in [1, 2, 3, 33] {
         let name = unique("larger");

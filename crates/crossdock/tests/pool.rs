@@ -56,6 +56,10 @@ fn calls_come_back_one_by_one_and_many_at_once() {
     }
     let sums = pool.map(|(a, b): (u32, u32)| a + b, [(1, 2), (3, 4)]).unwrap();
     assert_eq!(sums, [3, 7]);
+    assert_eq!(pool.starmap(u32::pow, [(2, 3), (4, 2)]).unwrap(), [8, 16]);
+    let volume = |x: f64, y: f64, z: f64| x * y * z;
+    let volumes = pool.calls().chunk_size(1).starmap_async(volume, [(1.0, 2.0, 3.0)]).unwrap();
+    assert_eq!(volumes.result().unwrap(), [6.0]);
     pool.join().unwrap();
 }
 
@@ -339,6 +343,9 @@ fn each_worker_changes_its_part_of_an_array() {
     let array = pool.for_each_chunk_mut(array, 100_000, fill).unwrap();
     assert!(array.iter().enumerate().all(|(row, x)| *x == 2 * row as u64));
 
+    let none = ArrayMut::<u64>::zeroed(0).unwrap();
+    assert!(pool.for_each_chunk_mut(none, 10, fill).unwrap().is_empty());
+
     let matrix = ArrayMut::<f32>::zeroed([64, 33]).unwrap();
     let mark = |first_row: usize, part: &mut ArrayMut<f32>| part.fill(first_row as f32);
     let matrix = pool.for_each_chunk_mut(matrix, 10, mark).unwrap();
@@ -394,7 +401,13 @@ fn a_pool_that_cannot_be_is_an_error() {
 fn nothing_is_left_of_a_pool() {
     let leaves = Process::spawn(
         |()| {
-            let files = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+            // Of each process that was seen a pidfd is kept, for the next one in its place.
+            let is_pool = |file: &std::path::PathBuf| !file.ends_with("anon_inode:[pidfd]");
+            let files = || {
+                let files = std::fs::read_dir("/proc/self/fd").unwrap();
+                let links = files.flat_map(|file| std::fs::read_link(file.unwrap().path()));
+                links.filter(is_pool).count()
+            };
             let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
             let use_pools = || {
                 let pools: Vec<_> = (0..3).map(|_| Pool::new(2).unwrap()).collect();

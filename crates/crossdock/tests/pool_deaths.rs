@@ -220,9 +220,10 @@ fn turmoil(method: StartMethod, kills: u64, seed: u64) {
     std::thread::scope(|scope| {
         let killer = scope.spawn(|| {
             for _ in 0..kills {
-                let pids = pids(&pool);
-                if let Some(pid) = pids.get(random(&seed) as usize % pids.len().max(1)) {
-                    kill(*pid, 9);
+                let worker = &pool.stats().unwrap().workers[random(&seed) as usize % 2];
+                // On a busy machine it may take longer to start one than to kill it again and again.
+                if let Some(pid) = worker.pid.filter(|_| worker.is_ready) {
+                    kill(pid, 9);
                 }
                 // Only bounds how often one is killed.
                 std::thread::sleep(Duration::from_micros(random(&seed) % 8000));

@@ -31,9 +31,13 @@ fn join<R: DeserializeOwned>(handle: JoinHandle<R>) -> Result<R, Error> {
     Ok(handle.join_timeout(PATIENCE)?)
 }
 
-/// The names that processes of this one have left behind.
+/// The names that this process has left behind.
 fn mailboxes() -> Vec<String> {
-    let prefix = format!("process-{}-", std::process::id());
+    mailboxes_of(std::process::id())
+}
+
+fn mailboxes_of(pid: u32) -> Vec<String> {
+    let prefix = format!("process-{pid}-");
     let names = registry::list().unwrap().into_iter().map(|entry| entry.name);
     names.filter(|name| name.starts_with(&prefix)).collect()
 }
@@ -353,6 +357,57 @@ fn a_result_outlives_its_process_and_a_long_wait() {
     assert!(mailboxes().is_empty());
 }
 
+#[test]
+fn a_process_that_dies_over_its_argument_keeps_nobody_waiting() {
+    /// Ends the process that reads it.
+    #[derive(Debug, Serialize)]
+    struct Deadly;
+    impl<'de> Deserialize<'de> for Deadly {
+        fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+            std::process::abort()
+        }
+    }
+    for method in METHODS {
+        let value = Value::create(&unique("deadly"), Atomic::new(1_u32)).unwrap();
+        let task = |_: (Value<Atomic<u32>>, Deadly)| ();
+        let handle = by(method).spawn(task, (value, Deadly)).unwrap();
+        assert_eq!(join(handle).unwrap_err().kind(), ErrorKind::Died);
+    }
+}
+
+#[test]
+fn a_result_that_nobody_wants_leaves_nothing() {
+    for method in METHODS {
+        let handle = by(method).spawn(squares, 100).unwrap();
+        assert!(handle.wait_timeout(PATIENCE).unwrap());
+        let pid = handle.pid();
+        drop(handle);
+        assert_eq!(mailboxes_of(pid), [""; 0]);
+    }
+}
+
+#[test]
+fn a_panic_in_the_middle_of_a_value_leaves_nothing_behind() {
+    struct Panics(Array<u8>);
+    impl Serialize for Panics {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            self.0.serialize(serializer)?;
+            panic!("on purpose")
+        }
+    }
+    impl<'de> Deserialize<'de> for Panics {
+        fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            Array::deserialize(deserializer).map(Self)
+        }
+    }
+    let array = Array::from_slice(&[1, 2, 3]).unwrap();
+    let panics = Panics(array.clone());
+    let spawn = std::panic::AssertUnwindSafe(|| Process::spawn(|_: Panics| (), panics));
+    assert!(std::panic::catch_unwind(spawn).is_err());
+    assert!(postcard::to_stdvec(&array).is_err(), "nobody collects arrays any more");
+    assert!(array.try_into_mut().is_ok(), "nobody keeps it");
+}
+
 fn echo(array: ArrayMut<u8>) -> ArrayMut<u8> {
     array
 }
@@ -363,7 +418,7 @@ fn kill_many(rounds: u64) -> Result<(Vec<String>, u64)> {
         let array = ArrayMut::<u8>::zeroed(1 << 20)?;
         let method = METHODS[round as usize % 2];
         let handle = by(method).spawn(echo, array)?;
-        // Bounds the time until the kill from below: what it meets is to differ.
+        // This bounds the time until the kill from below: what it meets is to differ.
         std::thread::sleep(Duration::from_micros(round / 2 * 40));
         handle.kill()?;
         match join(handle) {

@@ -47,7 +47,7 @@ fn any_serde_value_goes_through_a_queue_and_its_end_is_seen() {
             let task = Process::options().start(method).spawn(report, (events.clone(), rank));
             drop(task.unwrap());
         }
-        let mut seen: Vec<Event> = events.iter().collect();
+        let mut seen: Vec<Event> = events.iter().collect::<Result<_>>().unwrap();
         assert_eq!(seen.len(), 9);
         seen.retain(|event| *event != Event::Nothing);
         let long = Event::Counts(BTreeMap::from([("words".to_owned(), vec![2; 1000])]));
@@ -123,17 +123,104 @@ fn what_cannot_be_put_comes_back() {
 }
 
 #[test]
-fn nobody_waits_for_himself() {
-    let queue = Queue::<u8>::new(1).unwrap();
+fn the_first_one_waits_for_the_others_and_nobody_waits_for_himself() {
+    let name = unique("first");
+    let queue = Queue::<u8>::create(&name, 1).unwrap();
+    let waiter = std::thread::spawn(move || {
+        let first = queue.get();
+        (queue, first)
+    });
+    // This bounds from below how long it waits; it has nobody to wait for yet.
+    std::thread::sleep(3 * MOMENT);
+    let other = Queue::<u8>::open(&name).unwrap();
+    other.put(7).unwrap();
+    let (queue, first) = waiter.join().unwrap();
+    assert_eq!(first, Ok(7));
+    drop(other);
+    assert_eq!(queue.get(), Err(RecvError::Disconnected));
+    assert_eq!(queue.get_nowait(), Err(TryRecvError::Disconnected));
     queue.put(1).unwrap();
     assert_eq!(queue.put(2).unwrap_err().kind(), ErrorKind::Disconnected);
-    assert_eq!(queue.get().unwrap(), 1);
-    let other = Queue::<u8>::open(queue.name()).unwrap();
-    drop(queue);
-    assert_eq!(other.get(), Err(RecvError::Disconnected));
-    // It may still put, and what it has put it gets.
-    other.put(3).unwrap();
-    assert_eq!(other.get().unwrap(), 3);
+    assert_eq!(queue.get_nowait(), Ok(1));
+}
+
+#[test]
+fn workers_that_make_work_end_when_all_of_them_wait() {
+    fn work(jobs: Queue<u32>) -> u64 {
+        let mut count = 0;
+        while let Ok(job) = jobs.get() {
+            count += 1;
+            for _ in 0..2 * u32::from(job > 0) {
+                jobs.put(job - 1).unwrap();
+            }
+        }
+        count
+    }
+    let jobs = Queue::new(1 << 10).unwrap();
+    jobs.put(8).unwrap();
+    let workers = [(); 3].map(|()| Process::spawn(work, jobs.clone()).unwrap());
+    drop(jobs);
+    let counts = workers.map(|worker| join(worker).unwrap());
+    assert_eq!(counts.iter().sum::<u64>(), (1 << 9) - 1, "{counts:?}");
+}
+
+#[test]
+fn work_that_makes_work_is_waited_for() {
+    fn work(jobs: JoinableQueue<u32>) {
+        while let Ok(job) = jobs.get() {
+            if job > 0 {
+                jobs.put(job - 1).unwrap();
+            }
+            jobs.task_done().unwrap();
+        }
+    }
+    let jobs = JoinableQueue::new(8).unwrap();
+    let worker = Process::spawn(work, jobs.clone()).unwrap();
+    for _ in 0..60 {
+        jobs.put(100).unwrap();
+        assert!(jobs.join_timeout(PATIENCE).unwrap());
+        assert_eq!(jobs.get_nowait(), Err(TryRecvError::Empty));
+    }
+    worker.kill().unwrap();
+    assert_eq!(join(worker).unwrap_err().kind(), ErrorKind::Died);
+    jobs.put(1).unwrap();
+    assert_eq!(jobs.join().unwrap_err().kind(), ErrorKind::Disconnected);
+}
+
+#[test]
+fn what_nobody_can_read_is_given_up_alone() {
+    /// Cannot be read where it is not 7.
+    #[derive(Debug, Serialize)]
+    struct Seven(u8);
+    impl<'de> Deserialize<'de> for Seven {
+        fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            match u8::deserialize(deserializer)? {
+                7 => Ok(Self(7)),
+                other => Err(serde::de::Error::custom(format!("{other} is not 7"))),
+            }
+        }
+    }
+    let jobs = JoinableQueue::new(8).unwrap();
+    for number in [7, 8, 7] {
+        jobs.put(Seven(number)).unwrap();
+    }
+    for _ in 0..9 {
+        // Each handle drops what it has got, or cannot read.
+        drop(jobs.clone().get());
+    }
+    let given_up: Vec<_> = jobs.given_up().collect();
+    assert_eq!(given_up.iter().filter(|value| value.is_ok()).count(), 2);
+    assert_eq!(given_up.len(), 3);
+    assert!(jobs.given_up().next().is_none());
+}
+
+#[test]
+fn a_queue_and_a_joinable_one_are_not_mistaken_for_each_other() {
+    let jobs = JoinableQueue::<u8>::create(&unique("jobs"), 2).unwrap();
+    assert_eq!(Queue::<u8>::open(jobs.name()).unwrap_err().kind(), ErrorKind::WrongType);
+    let queue = Queue::<u8>::create(&unique("queue"), 2).unwrap();
+    let error = JoinableQueue::<u8>::open(queue.name()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::WrongType);
 }
 
 #[test]
@@ -149,6 +236,7 @@ fn several_consumers_share_what_there_is() {
     let take = |(jobs, done): (Queue<u64>, Queue<(u32, u64)>)| -> Result<u64> {
         let mut count = 0;
         for job in jobs.iter() {
+            let job = job?;
             done.put((std::process::id(), job * job))?;
             count += 1;
         }
@@ -161,7 +249,7 @@ fn several_consumers_share_what_there_is() {
             jobs.put(job).unwrap();
         }
     });
-    let mut squares: Vec<u64> = done.iter().map(|(_, square)| square).collect();
+    let mut squares: Vec<u64> = done.iter().map(|done| done.unwrap().1).collect();
     squares.sort_unstable();
     assert_eq!(squares, (0..500).map(|job| job * job).collect::<Vec<_>>());
     producer.join().unwrap();
@@ -192,7 +280,7 @@ fn a_joinable_queue_is_done_when_all_is_done_though_workers_die() {
     let workers = [(); 7].map(|()| Process::spawn(work, (jobs.clone(), total.clone())).unwrap());
     assert!(jobs.join_timeout(PATIENCE).unwrap());
     assert_eq!(*total.lock().unwrap(), 24 * 25 / 2);
-    assert!(jobs.take_given_up().unwrap().is_empty());
+    assert!(jobs.given_up().next().is_none());
     drop(jobs);
     for worker in workers {
         drop(join(worker));
@@ -213,7 +301,7 @@ fn a_job_that_kills_everybody_is_given_up() {
         assert_eq!(join::<()>(handle).unwrap_err().kind(), ErrorKind::Died);
     }
     assert!(jobs.join_timeout(PATIENCE).unwrap());
-    assert_eq!(jobs.take_given_up().unwrap(), ["poison"]);
+    assert_eq!(jobs.given_up().collect::<Result<Vec<_>>>().unwrap(), ["poison"]);
     assert_eq!(jobs.task_done().unwrap_err().kind(), ErrorKind::InvalidArgument);
 }
 
@@ -327,7 +415,7 @@ fn queues_of_killed_processes_leave_nothing() {
         let handle =
             Process::options().start(METHODS[round as usize % 2]).spawn(churn, ()).unwrap();
         pids.push(handle.pid());
-        // Bounds the time until the kill from below: what it meets is to differ.
+        // This bounds the time until the kill from below: what it meets is to differ.
         std::thread::sleep(Duration::from_micros(5000 + 700 * round));
         handle.kill().unwrap();
         assert_eq!(join(handle).unwrap_err().kind(), ErrorKind::Died);

@@ -35,6 +35,8 @@ enum Role {
     LocksCheck(crate::locks::worker::CheckArgs),
     /// The owner or the waiter of a lock whose recovery `locks` times.
     LocksRecovery(crate::locks::recovery::Args),
+    /// A process with a pool, of `pool-kills`.
+    PoolOwner(crate::pool_kills::owner::Args),
     /// A worker of `races`.
     Races(crate::races::worker::Args),
     /// A worker of `soak`.
@@ -63,6 +65,7 @@ pub(crate) fn run(args: Args) -> ExitCode {
         Role::LocksRecovery(args) => {
             finish(Some(&args.side.clone()), crate::locks::recovery::run(&args))
         }
+        Role::PoolOwner(args) => finish(None, crate::pool_kills::owner::run(&args)),
         Role::Races(args) => finish(Some(&args.seat.side.clone()), crate::races::worker::run(args)),
         Role::Soak(args) => finish(Some(&args.seat.side.clone()), crate::soak::worker::run(&args)),
     }

@@ -23,7 +23,7 @@ fn options(kind: Kind) -> ChannelOptions {
     let options = ChannelOptions::new(CAPACITY);
     match kind {
         Kind::Acknowledged => options.redeliver(DELIVERIES).max_unacknowledged(UNACKNOWLEDGED),
-        Kind::Unique | Kind::Shared | Kind::Broadcast => options,
+        Kind::Unique | Kind::Shared | Kind::Batches | Kind::Broadcast => options,
     }
 }
 

@@ -12,19 +12,29 @@ pub(crate) enum Kind {
     Unique,
     /// A queue of `Array`: the sender may keep a handle.
     Shared,
+    /// A queue of `ArrayMut`, sent and received in batches.
+    Batches,
     /// A queue of `ArrayMut` whose receivers acknowledge.
     Acknowledged,
     /// A broadcast of `Array`, to which somebody else listens who is never killed.
     Broadcast,
 }
 
+/// More than the queue has room for.
+const BATCH_MAX: u64 = 12;
+
 impl Kind {
-    pub(crate) const ALL: [Self; 4] =
-        [Self::Unique, Self::Shared, Self::Acknowledged, Self::Broadcast];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Unique, Self::Shared, Self::Batches, Self::Acknowledged, Self::Broadcast];
 
     /// Processes that send or receive; those from number `WORKERS` on are never killed.
     pub(crate) fn workers(self) -> usize {
         WORKERS + usize::from(self == Self::Broadcast)
+    }
+
+    /// Messages that one call sends or receives, at most.
+    pub(crate) fn batch_max(self) -> u64 {
+        if self == Self::Batches { BATCH_MAX } else { 1 }
     }
 }
 
@@ -33,6 +43,7 @@ impl std::fmt::Display for Kind {
         f.write_str(match self {
             Self::Unique => "unique",
             Self::Shared => "shared",
+            Self::Batches => "batches",
             Self::Acknowledged => "acknowledged",
             Self::Broadcast => "broadcast",
         })

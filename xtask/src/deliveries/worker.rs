@@ -19,7 +19,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) seat: Seat,
     #[arg(long)]
-    kind: Kind,
+    pub(super) kind: Kind,
     #[arg(long)]
     sabotage: Option<Sabotage>,
 }
@@ -69,8 +69,8 @@ const KEPT_MAX: usize = 4;
 const SABOTAGE_RARITY: u64 = 8;
 
 pub(crate) struct Worker<'a, K> {
-    args: &'a Args,
-    row: Row,
+    pub(super) args: &'a Args,
+    pub(super) row: Row,
     pub(super) board: Board,
     pub(super) ledger: Ledger,
     pub(super) rng: Rng,
@@ -86,6 +86,14 @@ pub(crate) fn run(args: &Args) -> Result<(), Violation> {
         Kind::Unique => receive::<ArrayMut<u64>>(args, &ends::receiver(args.kind)?),
         Kind::Shared if is_sender => send::<Array<u64>>(args, &ends::sender(args.kind)?),
         Kind::Shared => receive::<Array<u64>>(args, &ends::receiver(args.kind)?),
+        Kind::Batches if is_sender => {
+            let sender = ends::sender::<ArrayMut<u64>>(args.kind)?;
+            Worker::new(args)?.repeat(|worker| worker.send_batch(&sender))
+        }
+        Kind::Batches => {
+            let receiver = ends::receiver::<ArrayMut<u64>>(args.kind)?;
+            Worker::new(args)?.repeat(|worker| worker.receive_batch(&receiver))
+        }
         Kind::Acknowledged if is_sender => send::<ArrayMut<u64>>(args, &ends::sender(args.kind)?),
         Kind::Acknowledged => {
             let receiver = ends::receiver(args.kind)?;
@@ -226,7 +234,7 @@ impl<'a, K: Words> Worker<'a, K> {
     }
 
     /// Notes how much longer than allowed a call took.
-    fn time<R>(&self, limit: Duration, call: impl FnOnce() -> R) -> R {
+    pub(super) fn time<R>(&self, limit: Duration, call: impl FnOnce() -> R) -> R {
         let start = Instant::now();
         let result = call();
         let late = start.elapsed().saturating_sub(limit);
@@ -237,7 +245,7 @@ impl<'a, K: Words> Worker<'a, K> {
 }
 
 impl<M: Parcel> Worker<'_, M> {
-    fn new_message(&mut self) -> Result<(M, u64), Violation> {
+    pub(super) fn new_message(&mut self) -> Result<(M, u64), Violation> {
         let max = if self.rng.one_in(64) { LEN_MAX } else { LEN_USUAL };
         let len = (self.rng.log_uniform(max) as usize).max(LEN_MIN);
         let mut array = ArrayMut::uninit(len)?;
@@ -250,12 +258,20 @@ impl<M: Parcel> Worker<'_, M> {
         Ok((M::new(array), number))
     }
 
-    fn send(&mut self, outlet: &impl Outlet<M>) -> Result<(), Violation> {
+    /// Whether nothing is to be sent now: a turn of a sender is over then.
+    pub(super) fn rests(&mut self) -> bool {
         let is_over = self.drain() != 0;
-        if is_over || self.is_early() {
+        let rests = is_over || self.is_early();
+        if rests {
             self.kept.clear();
             self.board.set(self.row, IDLE, u64::from(is_over));
             std::thread::sleep(Duration::from_millis(1));
+        }
+        rests
+    }
+
+    fn send(&mut self, outlet: &impl Outlet<M>) -> Result<(), Violation> {
+        if self.rests() {
             return Ok(());
         }
         let (message, number) = self.new_message()?;
@@ -311,7 +327,7 @@ impl<M: Parcel> Worker<'_, M> {
         }
     }
 
-    fn receive(&mut self, inlet: &impl Inlet<M>) -> Result<(), Violation> {
+    pub(super) fn receive(&mut self, inlet: &impl Inlet<M>) -> Result<(), Violation> {
         let drain = self.drain();
         if drain != 0 {
             self.kept.clear();
@@ -319,10 +335,17 @@ impl<M: Parcel> Worker<'_, M> {
         let received = self.receive_any_way(inlet, drain == 2)?;
         let missed = inlet.missed();
         ensure(missed == 0, || format!("{missed} messages missed"))?;
-        let Some(mut message) = received else {
-            self.count(false, drain == 2);
-            return Ok(());
-        };
+        match received {
+            Some(message) => self.accept(message),
+            None => {
+                self.count(false, drain == 2);
+                Ok(())
+            }
+        }
+    }
+
+    /// Looks at a message that was received, notes it, and holds it or not.
+    pub(super) fn accept(&mut self, mut message: M) -> Result<(), Violation> {
         let number = number_of(message.words()).map_err(Violation)?;
         if !self.spoils(Sabotage::Lose) {
             self.ledger.note(Event::Got, number)?;
@@ -337,7 +360,7 @@ impl<M: Parcel> Worker<'_, M> {
         Ok(())
     }
 
-    fn keep(&mut self, message: M, number: u64) {
+    pub(super) fn keep(&mut self, message: M, number: u64) {
         drop(self.displaced());
         self.kept.push((message, number));
     }

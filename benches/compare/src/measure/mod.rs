@@ -4,6 +4,7 @@ pub(crate) mod carry;
 mod hops;
 mod map;
 mod p1;
+mod p10;
 mod p11;
 mod p2;
 mod p3;
@@ -38,6 +39,7 @@ pub(crate) const MEASURES: &[Measure] = &[
     p7::MEASURE,
     p8::MEASURE,
     p9::MEASURE,
+    p10::MEASURE,
     p11::MEASURE,
     map::MEASURE,
     values::MEASURE,

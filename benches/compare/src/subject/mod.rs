@@ -12,6 +12,7 @@ pub(crate) mod lock;
 pub(crate) mod map;
 pub(crate) mod memory;
 pub(crate) mod pipe;
+pub(crate) mod pool;
 pub(crate) mod pthread;
 pub(crate) mod python;
 pub(crate) mod raw_sync;
@@ -67,6 +68,7 @@ const ROLES: &[(&str, Role)] = &[
     ("memory-private", memory::private),
     ("memory-segment", memory::segment),
     ("process-starts", start::starts),
+    ("pools", pool::pools),
     ("values", values::values),
     ("maps", map::maps),
 ];

@@ -26,11 +26,17 @@ pub(crate) const VALUES: Subject = Subject { name: "values", script: include_str
 /// The processes at the ends of a queue.
 const STREAM_SCRIPT: &str = include_str!("stream.py");
 
+/// Workers.
+pub(crate) const POOL: Subject = Subject { name: "pool", script: include_str!("pool.py") };
+
 /// What the lock and the queue need.
 pub(crate) const LOCK_MODULE: &str = "multiprocessing.synchronize";
 
 /// What the dictionary needs.
 pub(crate) const MANAGER_MODULE: &str = "multiprocessing.managers";
+
+/// What the workers need.
+pub(crate) const EXECUTOR_MODULE: &str = "concurrent.futures.process";
 
 /// Why there will be no Python rows, or `None` if there will: whether it has what they need.
 pub(crate) fn missing(python: &str, module: &str) -> Option<String> {

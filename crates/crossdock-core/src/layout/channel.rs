@@ -32,8 +32,11 @@ unsafe impl Shared for AtomicU64 {}
 #[derive(Debug)]
 pub struct Members {
     bits: [AtomicU64; MEMBER_WORDS],
+    /// Who has been a member: nobody, one party (its number plus one), or [`SEVERAL`].
     ever: AtomicU64,
 }
+
+const SEVERAL: u64 = u64::MAX;
 
 const MEMBER_WORDS: usize = PARTIES_MAX.div_ceil(64);
 
@@ -41,7 +44,10 @@ impl Members {
     /// Adds a party.
     pub fn join(&self, party: Party) {
         self.bits[party.index() / 64].fetch_or(1 << (party.index() % 64), AcqRel);
-        self.ever.store(1, Release);
+        let me = party.index() as u64 + 1;
+        if self.ever.compare_exchange(0, me, AcqRel, Acquire).is_err_and(|before| before != me) {
+            self.ever.store(SEVERAL, Release);
+        }
     }
 
     /// Removes a party; nothing happens if it is no member.
@@ -61,6 +67,18 @@ impl Members {
     #[must_use]
     pub fn have_left(&self) -> bool {
         self.ever.load(Acquire) != 0 && self.is_empty()
+    }
+
+    /// Whether others than `me` are members, or have been.
+    #[must_use]
+    pub fn have_others_come(&self, me: Party) -> bool {
+        ![0, me.index() as u64 + 1].contains(&self.ever.load(Acquire))
+    }
+
+    /// Whether others than `me` are members.
+    #[must_use]
+    pub fn has_others(&self, me: Party) -> bool {
+        self.iter().any(|party| party != me)
     }
 
     /// All members.

@@ -7,8 +7,7 @@ use super::slot::{FREE, LAP_MASK, LEN_MASK, OPEN, READY};
 use super::{Claim, Message, Refused, Ring};
 use crate::Corrupt;
 use crate::party::Party;
-use crate::primitive::fence;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
+use std::sync::atomic::Ordering::Acquire;
 
 /// The first position of a row, the last one, and how many there are.
 #[derive(Clone, Copy, Debug)]
@@ -36,13 +35,15 @@ pub struct SendBatch<'r, 'a> {
     ring: &'r Ring<'a>,
     me: Party,
     sent: Option<Row>,
+    /// Another sender may be asleep until a slot of this batch is free.
+    is_awaited: bool,
 }
 
 impl<'r, 'a> SendBatch<'r, 'a> {
     /// An empty batch.
     #[inline]
     pub fn new(ring: &'r Ring<'a>, me: Party) -> Self {
-        Self { ring, me, sent: None }
+        Self { ring, me, sent: None, is_awaited: false }
     }
 
     /// Claims a slot for the next message; behind the last one, if nobody else has that.
@@ -96,14 +97,16 @@ impl<'r, 'a> SendBatch<'r, 'a> {
     fn move_tail(&mut self) {
         if let Some(sent) = self.sent.take() {
             let end = self.ring.slots.after(sent.last);
-            self.ring.slots.advance_to(self.ring.tail, sent.first, end);
+            self.is_awaited |= self.ring.slots.leave_row(self.ring.tail, sent.first, end);
         }
     }
 
-    /// Moves the tail behind what was sent.
+    /// Moves the tail behind what was sent. Returns what [`Ring::publish`] does, of all messages.
     #[inline]
-    pub fn end(mut self) {
+    #[must_use]
+    pub fn end(mut self) -> bool {
         self.move_tail();
+        self.is_awaited
     }
 }
 
@@ -151,14 +154,14 @@ impl<'r, 'a> RecvBatch<'r, 'a> {
     /// See [`Ring::take`].
     #[inline]
     pub fn take(&mut self, message: &Message) -> bool {
-        let is_mine = self.ring.take_only(message, self.me);
+        let is_mine = self.ring.take_briefly(message, self.me);
         if is_mine {
             self.taken = Some(Row::with(self.taken, message.position));
         }
         is_mine
     }
 
-    /// Moves the head behind what was taken, and is done with it: see [`Ring::finish`].
+    /// Is done with what was taken, and moves the head behind it: see [`Ring::finish`].
     #[inline]
     #[must_use]
     pub fn end(mut self) -> bool {
@@ -168,18 +171,13 @@ impl<'r, 'a> RecvBatch<'r, 'a> {
     #[inline]
     fn settle(&mut self) -> bool {
         let Some(taken) = self.taken.take() else { return false };
-        let (slots, head) = (self.ring.slots, self.ring.head);
-        slots.advance_to(head, taken.first, slots.after(taken.last));
+        let slots = self.ring.slots;
         let mut position = taken.first;
         for _ in 0..taken.count {
             self.ring.open(position);
             position = slots.after(position);
         }
-        // The head is looked at after the last slot is open for all to see.
-        fence(SeqCst);
-        let ahead =
-            slots.number(head.position.load(Relaxed)).wrapping_sub(slots.number(taken.first));
-        ahead >= slots.count() as u64
+        slots.leave_row(self.ring.head, taken.first, position)
     }
 }
 

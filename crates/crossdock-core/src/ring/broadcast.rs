@@ -101,6 +101,16 @@ impl Subscription {
     }
 }
 
+/// What became of a message that was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "another sender may be asleep"]
+pub struct Published {
+    /// Nobody has yet to see it.
+    pub is_seen: bool,
+    /// Another sender may be asleep until just this: see [`Ring::publish`](super::Ring::publish).
+    pub is_awaited: bool,
+}
+
 /// What became of a message that a reader wanted to take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken {
@@ -283,19 +293,16 @@ impl<'a> Broadcast<'a> {
         self.slots.arm(claim, payload);
     }
 
-    /// Sends a claimed slot, with the same payload if it was armed. Returns whether nobody has yet to see the
-    /// message.
+    /// Sends a claimed slot, with the same payload if it was armed.
     #[inline]
-    #[must_use]
-    pub fn publish(&self, claim: Claim<'a>, payload: &[u64]) -> bool {
+    pub fn publish(&self, claim: Claim<'a>, payload: &[u64]) -> Published {
         let slot = claim.slot;
         let ready = self.slots.write(&claim, payload);
         let readers = self.readers.active.load(SeqCst) & READERS;
         unseen(slot).store(tag(claim.position) | readers, Release);
         slot.message.word.store(ready, Release);
-        let is_unread = readers == 0 || self.clear_gone(slot, readers);
-        self.slots.end(self.tail, &claim);
-        is_unread
+        let is_seen = readers == 0 || self.clear_gone(slot, readers);
+        Published { is_seen, is_awaited: self.slots.end(self.tail, &claim) }
     }
 
     /// Clears the bits of readers that have left. Returns whether there were such bits, and no others.

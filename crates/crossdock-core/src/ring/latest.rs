@@ -125,7 +125,8 @@ impl<'a> Latest<'a> {
         kept(claim.slot).store((claim.position & LAP_MASK) | KEPT, Release);
         claim.slot.message.word.store(ready, Release);
         self.promote(claim.position, on_last);
-        self.slots.end(self.tail, &claim);
+        // Another sender may be asleep until just this; but here whoever has sent wakes the next one in any case.
+        let _ = self.slots.end(self.tail, &claim);
     }
 
     /// Makes a message the newest one, unless a newer one is there.

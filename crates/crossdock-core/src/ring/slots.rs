@@ -1,8 +1,8 @@
 //! The slots of a ring, and the rest of messages that are too long for them.
 
 use super::slot::{
-    ARMED, ARMED_LONG, Arrays, Cursor, FREE, INDEX_BITS, INDEX_MASK, LAP_MASK, SHORT_WORDS,
-    SLOT_WORDS, Slot, Words, Written, next_lap, ready, word_of, worker,
+    ARMED, ARMED_LONG, Arrays, Cursor, FREE, INDEX_BITS, INDEX_MASK, LAP_MASK, LAP_ONE,
+    SHORT_WORDS, SLOT_WORDS, Slot, Words, Written, next_lap, ready, word_of, worker,
 };
 use super::{ATTEMPTS_MAX, CAPACITY_MAX, Claim, Message, NONSENSE, Refused};
 use crate::party::Party;
@@ -93,14 +93,30 @@ impl<'a> Slots<'a> {
         }
     }
 
-    /// As [`advance`](Self::advance), from a position to one that is at most a lap further.
+    /// As [`advance`](Self::advance), by somebody who has just left the slot of `position` to the next lap. Returns
+    /// whether the cursor had come round to that slot before: then somebody may be asleep who found it in use.
+    ///
+    /// Who sleeps has looked at the slot after the cursor came round to it. If the exchange succeeds, it comes round
+    /// later, and whoever sees that sees the slot as it was left. If not, the slot was left before the fence, and the
+    /// cursor is looked at behind it: one of the two sees the other.
     #[inline]
-    pub(super) fn advance_to(&self, cursor: &Cursor, from: u64, to: u64) {
+    pub(super) fn leave(&self, cursor: &Cursor, position: u64) -> bool {
+        let next = self.after(position);
+        let exchanged = cursor.position.compare_exchange(position, next, SeqCst, Relaxed);
+        exchanged.is_err() && {
+            fence(SeqCst);
+            Self::has_come_round(cursor, position)
+        }
+    }
+
+    /// As [`leave`](Self::leave), of a row of slots, and to a position behind them that is at most a lap further.
+    #[inline]
+    pub(super) fn leave_row(&self, cursor: &Cursor, from: u64, to: u64) -> bool {
         let mut position = from;
         // Each exchange that fails has found the cursor further on.
         for _ in 0..=self.count() {
             let exchanged = cursor.position.compare_exchange(position, to, SeqCst, Relaxed);
-            let Err(now) = exchanged else { return };
+            let Err(now) = exchanged else { return false };
             let left = self.number(to).wrapping_sub(self.number(now));
             if left == 0 || left > self.count() as u64 {
                 break;
@@ -108,6 +124,13 @@ impl<'a> Slots<'a> {
             position = now;
         }
         fence(SeqCst);
+        Self::has_come_round(cursor, from)
+    }
+
+    /// Whether a cursor is a lap behind a position, or further.
+    #[inline]
+    pub(super) fn has_come_round(cursor: &Cursor, position: u64) -> bool {
+        cursor.position.load(SeqCst).wrapping_sub(position) >= LAP_ONE
     }
 
     /// Positions from `head` to `tail`, never more than there are slots.
@@ -200,11 +223,11 @@ impl<'a> Slots<'a> {
         self.slots.message(index as usize)
     }
 
-    /// Is done with a claim: the slot can be claimed in the next lap.
+    /// Is done with a claim: the slot can be claimed in the next lap. Returns what [`leave`](Self::leave) does.
     #[inline]
-    pub(super) fn end(&self, tail: &Cursor, claim: &Claim<'a>) {
+    pub(super) fn end(&self, tail: &Cursor, claim: &Claim<'a>) -> bool {
         claim.free();
-        self.advance(tail, claim.position);
+        self.leave(tail, claim.position)
     }
 
     /// Writes down what a claimed slot is about to hand over.

@@ -1,3 +1,4 @@
+use super::slot::LAP_ONE;
 use super::*;
 
 struct Memory {
@@ -27,7 +28,7 @@ fn payload(value: u64) -> [u64; SLOT_WORDS] {
 fn send(ring: &Ring<'_>, me: Party, value: u64) -> Result<(), Refused> {
     let mut claim = ring.claim(me)?;
     ring.arm(&mut claim, &payload(value));
-    ring.publish(claim, &payload(value));
+    let _ = ring.publish(claim, &payload(value));
     Ok(())
 }
 
@@ -140,6 +141,106 @@ fn the_head_does_not_pass_a_message_while_the_one_before_is_being_received() {
     assert!(ring.finish(&first));
     assert_eq!(receive(&ring, party(2)), Some(2));
     assert_eq!(receive(&ring, party(2)), None);
+}
+
+#[test]
+fn a_receiver_that_is_done_hears_that_the_head_has_come_round() {
+    for is_brief in [false, true] {
+        let memory = Memory::new(2);
+        let ring = memory.ring();
+        (0..2).for_each(|value| send(&ring, party(0), value).unwrap());
+        let Next::Ready(first) = ring.next().unwrap() else { panic!("sent") };
+        let is_mine = if is_brief {
+            ring.take_briefly(&first, party(1))
+        } else {
+            ring.take(&first, party(1))
+        };
+        assert!(is_mine);
+        assert_eq!(receive(&ring, party(2)), Some(1));
+        send(&ring, party(0), 2).unwrap();
+        assert_eq!(receive(&ring, party(2)), None);
+        assert!(if is_brief { ring.finish_brief(&first) } else { ring.finish(&first) });
+        assert_eq!(receive(&ring, party(2)), Some(2));
+    }
+}
+
+#[test]
+fn a_cursor_has_come_round_also_when_it_has_gone_on() {
+    let cursor = Cursor::new();
+    for position in [5, LAP_MASK | 5] {
+        for (ahead, has_come_round) in
+            [(0, false), (LAP_ONE - 5, false), (LAP_ONE, true), (LAP_ONE + 3, true)]
+        {
+            cursor.position.store(position.wrapping_add(ahead), Relaxed);
+            assert_eq!(Slots::has_come_round(&cursor, position), has_come_round);
+        }
+    }
+}
+
+#[test]
+fn a_receiver_that_is_done_in_time_is_awaited_by_nobody() {
+    let memory = Memory::new(2);
+    let ring = memory.ring();
+    (0..2).for_each(|value| send(&ring, party(0), value).unwrap());
+    for is_brief in [true, false] {
+        let Next::Ready(message) = ring.next().unwrap() else { panic!("sent") };
+        let is_awaited = if is_brief {
+            ring.take_briefly(&message, party(1)) && ring.finish_brief(&message)
+        } else {
+            ring.take(&message, party(1)) && ring.finish(&message)
+        };
+        assert!(!is_awaited);
+    }
+    assert!(ring.is_empty());
+}
+
+#[test]
+fn a_sender_that_is_done_hears_that_the_tail_has_come_round() {
+    let memory = Memory::new(2);
+    let ring = memory.ring();
+    let slow = ring.claim(party(0)).unwrap();
+    send(&ring, party(1), 1).unwrap();
+    assert_eq!(send(&ring, party(1), 2), Err(Refused::Full(Some(party(0)))));
+    assert!(ring.publish(slow, &payload(0)), "somebody may be asleep until now");
+    assert_eq!(receive(&ring, party(2)), Some(0));
+    let fast = ring.claim(party(0)).unwrap();
+    assert!(!ring.publish(fast, &payload(2)));
+    assert_eq!(receive(&ring, party(2)), Some(1));
+    assert_eq!(receive(&ring, party(2)), Some(2));
+}
+
+#[test]
+fn a_batch_hears_that_a_cursor_has_come_round() {
+    let memory = Memory::new(2);
+    let ring = memory.ring();
+    let mut sent = SendBatch::new(&ring, party(0));
+    let claim = sent.claim().unwrap();
+    send(&ring, party(1), 1).unwrap();
+    assert_eq!(send(&ring, party(1), 2), Err(Refused::Full(Some(party(0)))));
+    sent.publish(claim, &payload(0));
+    assert!(sent.end());
+
+    let mut taken = RecvBatch::new(&ring, party(2));
+    let message = taken.poll().unwrap().unwrap();
+    assert!(taken.take(&message));
+    assert_eq!(receive(&ring, party(3)), Some(1));
+    send(&ring, party(1), 2).unwrap();
+    assert_eq!(receive(&ring, party(3)), None);
+    assert!(taken.end());
+    assert_eq!(receive(&ring, party(3)), Some(2));
+
+    let mut sent = SendBatch::new(&ring, party(0));
+    for value in 3..5 {
+        let claim = sent.claim().unwrap();
+        sent.publish(claim, &payload(value));
+    }
+    assert!(!sent.end());
+    let mut taken = RecvBatch::new(&ring, party(2));
+    while let Some(message) = taken.poll().unwrap() {
+        assert!(taken.take(&message));
+    }
+    assert!(!taken.end());
+    assert!(ring.is_empty());
 }
 
 #[test]

@@ -93,6 +93,16 @@ pub fn share(file: &File, byte: u64) -> io::Result<bool> {
     set(file.as_fd(), byte, libc::F_RDLCK)
 }
 
+/// Ends what [`share`] began, for this open file.
+///
+/// # Errors
+///
+/// That of the system call.
+#[doc(alias = "F_OFD_SETLK")]
+pub fn unshare(file: &File, byte: u64) -> io::Result<()> {
+    set(file.as_fd(), byte, libc::F_UNLCK).map(drop)
+}
+
 /// Locks or unlocks one byte; `false` if somebody else has it.
 fn set(fd: BorrowedFd<'_>, byte: u64, kind: i32) -> io::Result<bool> {
     let range = range(byte, 1, kind)?;

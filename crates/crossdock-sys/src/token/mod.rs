@@ -10,4 +10,4 @@
 
 mod linux;
 
-pub use linux::{Token, is_any_held, is_held, share};
+pub use linux::{Token, is_any_held, is_held, share, unshare};

@@ -91,8 +91,11 @@ impl Core {
             ring.arm(&mut claim, parcel.words());
             self.hand_over(&parcel.arrays);
         }
-        let _ = ring.publish(claim, parcel.words());
+        let published = ring.publish(claim, parcel.words());
         control.not_empty.notify_all();
+        if published.is_awaited {
+            control.not_full.notify_all();
+        }
         Ok(())
     }
 

@@ -31,6 +31,8 @@ use crossdock_sys::file;
 use crossdock_sys::map::Access;
 use parking_lot::Mutex;
 use std::os::unix::fs::FileExt;
+#[cfg(feature = "process")]
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::{Arc, Weak};
 
@@ -48,6 +50,9 @@ pub(crate) struct Core {
     pub(super) map: ChannelMap,
     /// Handles of this process: senders, receivers.
     handles: Mutex<[usize; 2]>,
+    /// Handles with both ends that this process has ever had.
+    #[cfg(feature = "process")]
+    pub(super) users: AtomicUsize,
     recent: Recent,
     /// Bytes of the message that the limit of bytes last had no room for.
     pub(super) refused_bytes: AtomicU64,
@@ -144,6 +149,8 @@ impl Core {
             member,
             map,
             handles: Mutex::new([0; 2]),
+            #[cfg(feature = "process")]
+            users: AtomicUsize::new(0),
             recent: Recent::default(),
             refused_bytes: AtomicU64::new(0),
             taking: Mutex::default(),
@@ -242,6 +249,12 @@ impl Core {
     pub(crate) fn is_alone(&self, end: End) -> bool {
         self.note_fruitless_poll();
         self.members(if end == End::Sender { End::Receiver } else { End::Sender }).have_left()
+    }
+
+    /// Handles of this process.
+    #[cfg(feature = "process")]
+    pub(super) fn handles(&self, end: End) -> usize {
+        self.handles.lock()[end as usize]
     }
 
     /// Counts another handle of this process; the first one makes it a member.

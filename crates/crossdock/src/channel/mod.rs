@@ -26,6 +26,7 @@
 
 #[cfg(feature = "async")]
 pub(crate) mod asynchronous;
+mod batch;
 pub mod broadcast;
 mod bytes;
 pub(crate) mod core;
@@ -38,6 +39,8 @@ pub mod latest;
 pub(crate) mod map;
 pub(crate) mod message;
 mod options;
+#[cfg(feature = "process")]
+mod outlook;
 pub(crate) mod parcel;
 mod queue;
 mod ready;
@@ -58,6 +61,8 @@ pub use error::{
 };
 pub use message::{ArrayMessage, Message, Record, SharedMessage};
 pub use options::ChannelOptions;
+#[cfg(feature = "process")]
+pub(crate) use outlook::Outlook;
 pub(crate) use ready::sealed::Waiting;
 pub use ready::{ReceivingEnd, SendingEnd};
 pub use receiver::{Iter, Receiver};

@@ -1,22 +1,19 @@
 //! The queue of a channel: each message to one receiver.
 
 use super::core::{Core, End, NotReceived, NotSent};
-use super::message;
+#[cfg(feature = "process")]
+use super::outlook::Outlook;
 use super::parcel::{Inbox, Parcel, tickets};
 use crate::error::{Error, ErrorKind, Result};
 use crossdock_core::deliveries::{Deliveries, Row};
 use crossdock_core::layout::{Carrier, Counter};
-use crossdock_core::ring::{Message, Next, RecvBatch, Refused, Ring, SLOT_WORDS, SendBatch};
+use crossdock_core::ring::{Message, Next, Refused, Ring, SLOT_WORDS};
 use crossdock_core::settings::WhenFull;
 use crossdock_core::sync::MutexGuard;
 #[cfg(feature = "process")]
 use crossdock_sys::clock::Deadline;
 use crossdock_sys::clock::now_ns;
 use std::sync::atomic::Ordering;
-use std::vec;
-
-/// Messages that are sent or received in a row, before others are told.
-pub(super) const BATCH_MAX: usize = 32;
 
 /// The part of a delivery that has to be settled: acknowledged or given back.
 pub(crate) type Unsettled = Row;
@@ -81,90 +78,13 @@ impl Core {
             ring.arm(&mut claim, parcel.words());
             self.hand_over(&parcel.arrays);
         }
-        ring.publish(claim, parcel.words());
-        self.map.table.control.not_empty.notify();
-        Ok(())
-    }
-
-    /// Sends messages for as long as there is room for them at once; the others stay. What cannot be sent for another
-    /// reason stays as well, and the usual way will say why.
-    pub(super) fn send_more<M: message::Message>(&self, messages: &mut vec::IntoIter<M>) {
-        let Carrier::Queue(ring, _) = &self.map.table.carrier else { return };
-        if self.settings().bytes_max > 0 || self.check_ours().is_err() {
-            return;
-        }
-        let mut batch = SendBatch::new(ring, self.member.me.party);
-        let mut sent = 0;
-        while sent < BATCH_MAX
-            && !self.members(End::Receiver).have_left()
-            && let Some(message) = messages.as_slice().get(sent)
-            && self.send_in_batch(&mut batch, message)
-        {
-            sent += 1;
-        }
-        batch.end();
-        match sent {
-            0 => {}
-            1 => self.map.table.control.not_empty.notify(),
-            _ => self.map.table.control.not_empty.notify_all(),
-        }
-        // Letting go of a handle may take a while.
-        messages.by_ref().take(sent).for_each(drop);
-    }
-
-    #[inline]
-    fn send_in_batch<M: message::Message>(
-        &self,
-        batch: &mut SendBatch<'_, '_>,
-        message: &M,
-    ) -> bool {
-        let mut parcel = Parcel::default();
-        if parcel.fill(message).and_then(|()| self.check_types(&parcel.arrays)).is_err() {
-            return false;
-        }
-        let Ok(mut claim) = batch.claim() else { return false };
-        if !parcel.arrays.is_empty() {
-            batch.arm(&mut claim, parcel.words());
-            self.hand_over(&parcel.arrays);
-        }
-        batch.publish(claim, parcel.words());
-        true
-    }
-
-    /// Receives messages that are there, `max` at most, and calls `each` with every one. Ends at the first that cannot
-    /// be received, and leaves it to the usual way to say why.
-    pub(super) fn receive_more(
-        &self,
-        max: usize,
-        inbox: &mut Inbox,
-        mut each: impl FnMut(&mut Inbox) -> Result<()>,
-    ) -> Result<()> {
-        let Carrier::Queue(ring, None) = &self.map.table.carrier else { return Ok(()) };
-        self.check_ours()?;
-        let mut batch = RecvBatch::new(ring, self.member.me.party);
-        let mut received = 0;
-        let mut outcome = Ok(());
-        while received < max.min(BATCH_MAX)
-            && outcome.is_ok()
-            && let Ok(Some(message)) = batch.poll()
-        {
-            if self.sight_message(ring, &message, inbox).is_err() || !batch.take(&message) {
-                break;
-            }
-            outcome =
-                inbox.open(|ticket, region| self.adopt(ticket, region)).and_then(|()| each(inbox));
-            received += 1;
-        }
-        let is_awaited = batch.end();
-        match received {
-            0 => {}
-            1 => self.map.table.control.not_full.notify(),
-            _ => self.map.table.control.not_full.notify_all(),
-        }
+        let is_awaited = ring.publish(claim, parcel.words());
+        let control = self.map.table.control;
+        control.not_empty.notify();
         if is_awaited {
-            self.map.table.control.not_empty.notify_all();
+            control.not_full.notify_all();
         }
-        outcome
+        Ok(())
     }
 
     /// Whether the limit of bytes has room for a message. One sender at a time looks, and it looks at the queue
@@ -272,7 +192,12 @@ impl Core {
 
     /// Looks at what a message leads to, before it is taken.
     #[inline]
-    fn sight_message(&self, ring: &Ring<'_>, message: &Message, inbox: &mut Inbox) -> Result<()> {
+    pub(super) fn sight_message(
+        &self,
+        ring: &Ring<'_>,
+        message: &Message,
+        inbox: &mut Inbox,
+    ) -> Result<()> {
         if self.settings().arrays == 0 {
             return self.sight_records(inbox, message.len(), |words| ring.copy(message, words));
         }
@@ -312,6 +237,13 @@ impl Core {
             let words = ring.read(message);
             let row = self.take_to_acknowledge(ring, rows, message, &words)?;
             return row.map(|row| self.deliver(row, inbox)).transpose();
+        }
+        if self.settings().arrays == 0 {
+            let is_mine = ring.take_briefly(message, me);
+            if is_mine {
+                self.tell(ring.finish_brief(message));
+            }
+            return Ok(is_mine.then_some(None));
         }
         if !ring.take(message, me) {
             return Ok(None);
@@ -402,15 +334,25 @@ impl Core {
         }
     }
 
-    /// Waits until every message has been acknowledged, or given up as a dead letter; false when the deadline has passed
-    /// before.
+    /// Waits until every message has been acknowledged, or given up as a dead letter, or nobody is left who might receive
+    /// one; `None` when the deadline has passed before.
     #[cfg(feature = "process")]
-    pub(crate) fn await_acknowledged(&self, deadline: Option<Deadline>) -> Result<bool> {
+    pub(crate) fn await_acknowledged(&self, deadline: Option<Deadline>) -> Result<Option<Outlook>> {
         self.check_ours()?;
         let (ring, rows) = (self.ring()?, self.rows().ok_or_else(|| self.not_acknowledged())?);
-        // What leaves the queue is in a row before that.
-        let is_done = || matches!(ring.next(), Ok(Next::Empty)) && rows.is_settled();
-        Ok(self.wait_for(End::Sender, deadline, || is_done().then_some(())).is_some())
+        // What leaves the queue is in a row before that. What is put while the rows are looked through may be taken into one
+        // that has been passed already, so nothing may have been put.
+        let is_done = || {
+            let before = ring.totals();
+            let is_empty = || matches!(ring.next(), Ok(Next::Empty));
+            is_empty() && rows.is_settled() && is_empty() && ring.totals() == before
+        };
+        let is_alone = || self.is_over_for_putters();
+        let attempt = || match is_done() {
+            true => Some(Outlook::Ready),
+            false => is_alone().then_some(Outlook::Over),
+        };
+        Ok(self.wait_for(End::Sender, deadline, attempt))
     }
 
     /// Wakes those who wait for that: a message has been acknowledged.
@@ -439,7 +381,12 @@ impl Core {
     /// Is done with a taken message, and wakes whom that may concern.
     #[inline]
     fn finish(&self, ring: &Ring<'_>, message: &Message) {
-        let is_awaited = ring.finish(message);
+        self.tell(ring.finish(message));
+    }
+
+    /// Wakes a sender for the room of a message, and if its slot `is_awaited` the receivers.
+    #[inline]
+    fn tell(&self, is_awaited: bool) {
         self.map.table.control.not_full.notify();
         if is_awaited {
             self.map.table.control.not_empty.notify_all();

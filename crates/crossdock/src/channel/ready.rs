@@ -88,7 +88,7 @@ impl Core {
     }
 
     /// Whether a queue has room for a message as it is.
-    fn has_room(&self, ring: &Ring<'_>) -> bool {
+    pub(super) fn has_room(&self, ring: &Ring<'_>) -> bool {
         self.has_room_again()
             && match ring.in_the_way() {
                 // Full; or somebody has sent and not moved the tail on yet, which the next one to send does.

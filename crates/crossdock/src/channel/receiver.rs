@@ -1,12 +1,13 @@
 //! The receiving end.
 
+use super::batch::BATCH_MAX;
 use super::core::{Core, End, NotReceived};
 use super::delivery::{DeadLetters, Delivery};
 use super::error::{RecvError, RecvTimeoutError, TryRecvError};
 use super::message::{Message, MessageType};
 use super::options::ChannelOptions;
 use super::parcel::Inbox;
-use super::queue::{BATCH_MAX, Unsettled};
+use super::queue::Unsettled;
 use super::waiting::Pace;
 use super::{open_within, without_end};
 use crate::error::{ErrorKind, Result};
@@ -99,7 +100,8 @@ impl<M: Message> Receiver<M> {
         }
     }
 
-    /// Receives a message; waits while the queue is empty.
+    /// Receives a message; waits while the queue is empty. If messages are to be acknowledged
+    /// ([`ChannelOptions::redeliver`]), this one is; one that is somebody else's by then is left to that one.
     ///
     /// # Errors
     ///
@@ -114,9 +116,14 @@ impl<M: Message> Receiver<M> {
     ///
     /// [`TryRecvError`].
     pub fn try_recv(&self) -> Result<M, TryRecvError> {
-        let mut inbox = Inbox::default();
-        let unsettled = self.try_take(&mut inbox)?;
-        self.finish(&mut inbox, unsettled).map_err(TryRecvError::Failed)
+        loop {
+            let mut inbox = Inbox::default();
+            let unsettled = self.try_take(&mut inbox)?;
+            let finished = self.finish(&mut inbox, unsettled);
+            if let Some(message) = finished.map_err(TryRecvError::Failed)? {
+                return Ok(message);
+            }
+        }
     }
 
     /// Receives a message; waits at most `timeout` while the queue is empty.
@@ -130,19 +137,25 @@ impl<M: Message> Receiver<M> {
 
     #[inline]
     fn recv_until(&self, deadline: Option<Deadline>) -> Result<M, RecvTimeoutError> {
-        let mut inbox = Inbox::default();
-        let unsettled = self.take_until(&mut inbox, deadline)?;
-        self.finish(&mut inbox, unsettled).map_err(RecvTimeoutError::Failed)
+        loop {
+            let mut inbox = Inbox::default();
+            let unsettled = self.take_until(&mut inbox, deadline)?;
+            let finished = self.finish(&mut inbox, unsettled);
+            if let Some(message) = finished.map_err(RecvTimeoutError::Failed)? {
+                return Ok(message);
+            }
+        }
     }
 
-    /// A received message, acknowledged if that is to be done.
+    /// A received message, acknowledged if that is to be done; `None` if it was not this process's any more. Then another
+    /// receiver gets it, and what would be done with it here would be done twice.
     #[inline]
-    fn finish(&self, inbox: &mut Inbox, unsettled: Option<Unsettled>) -> Result<M> {
+    fn finish(&self, inbox: &mut Inbox, unsettled: Option<Unsettled>) -> Result<Option<M>> {
         let message = M::unpack(inbox);
-        if let Some(unsettled) = unsettled {
-            self.core.settle(unsettled, true);
+        if unsettled.is_some_and(|unsettled| !self.core.settle(unsettled, true)) {
+            return Ok(None);
         }
-        message.map_err(|error| self.core.within(error))
+        message.map(Some).map_err(|error| self.core.within(error))
     }
 
     fn try_take(&self, inbox: &mut Inbox) -> Result<Option<Unsettled>, TryRecvError> {
@@ -323,7 +336,8 @@ impl<M: Message> Receiver<M> {
         self.core.capacity()
     }
 
-    /// Messages in the queue, at about this moment.
+    /// Messages in the queue, at about this moment. After a death it may be wrong by the batch that was then being
+    /// sent or received, until the next message is; so may [`is_empty`](Self::is_empty) and [`is_full`](Self::is_full).
     #[must_use]
     pub fn len(&self) -> usize {
         self.core.len()
@@ -404,5 +418,32 @@ impl<'a, M: Message> IntoIterator for &'a Receiver<M> {
 
     fn into_iter(self) -> Iter<'a, M> {
         self.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::ChannelOptions;
+    use crossdock_core::layout::Carrier;
+
+    #[test]
+    fn a_message_that_another_has_by_now_is_left_to_that_one() {
+        let name = format!("test-left-{}", std::process::id());
+        let tx = ChannelOptions::new(2).redeliver(2).create_sender::<u64>(&name).unwrap();
+        let rx = Receiver::<u64>::open(&name).unwrap();
+        tx.send(41).unwrap();
+        let mut inbox = Inbox::default();
+        let unsettled = rx.try_take(&mut inbox).unwrap();
+        // Before it acknowledges, a reaper takes this process for dead.
+        let Carrier::Queue(_, Some(rows)) = &rx.core.map.table.carrier else {
+            panic!("a queue whose receivers acknowledge")
+        };
+        let reaped = rows.reap(rx.core.member.me.party, |_| false);
+        assert_eq!((reaped.returned, reaped.dead), (1, 0));
+        rx.core.map.table.note_reaped(reaped);
+        assert_eq!(rx.finish(&mut inbox, unsettled).unwrap(), None);
+        assert_eq!(rx.try_recv().unwrap(), 41, "it has come back, and now it is acknowledged");
+        assert!(matches!(rx.try_recv(), Err(TryRecvError::Empty)));
     }
 }

@@ -132,7 +132,8 @@ impl<M: Message> Sender<M> {
         self.core.capacity()
     }
 
-    /// Messages in the queue, at about this moment.
+    /// Messages in the queue, at about this moment. After a death it may be wrong by the batch that was then being
+    /// sent or received, until the next message is; so may [`is_empty`](Self::is_empty) and [`is_full`](Self::is_full).
     #[must_use]
     pub fn len(&self) -> usize {
         self.core.len()

@@ -35,16 +35,17 @@ impl Body {
         })
     }
 
-    /// What is left of them as a message can have it.
-    pub(super) fn for_channel(self) -> Result<Self> {
+    /// What is left of them, as a message can have it.
+    pub(super) fn for_channel(&mut self) -> Result<()> {
         if matches!(self, Self { bytes: Bytes::Short(_) | Bytes::Long(_), read: 0 }) {
-            return Ok(self);
+            return Ok(());
         }
         let rest = self.rest();
-        Ok(Self::new(match ArrayVec::try_from(rest) {
+        *self = Self::new(match ArrayVec::try_from(rest) {
             Ok(short) => Bytes::Short(short),
             Err(_) => Bytes::Long(Array::from_slice(rest)?),
-        }))
+        });
+        Ok(())
     }
 
     pub(super) fn of_bytes(bytes: Vec<u8>) -> Self {

@@ -71,28 +71,28 @@ impl Sealed for Letter {
     }
 }
 
-/// A letter with a value of type `T` in it, for channels that are opened by people.
+/// A letter with a value of type `T` in it, for channels that are opened by people; `TO_DO` if it may come twice.
 #[derive(Debug)]
-pub(crate) struct Typed<T> {
+pub(crate) struct Typed<T, const TO_DO: bool = false> {
     pub(crate) letter: Letter,
     value: PhantomData<fn(T) -> T>,
 }
 
-impl<T> Typed<T> {
+impl<T, const TO_DO: bool> Typed<T, TO_DO> {
     pub(crate) fn new(letter: Letter) -> Self {
         Self { letter, value: PhantomData }
     }
 }
 
-impl<T> Message for Typed<T> {}
+impl<T, const TO_DO: bool> Message for Typed<T, TO_DO> {}
 
-impl<T> Sealed for Typed<T> {
+impl<T, const TO_DO: bool> Sealed for Typed<T, TO_DO> {
     const ARRAYS: usize = Letter::ARRAYS;
     const RECORD_BYTES: usize = Letter::RECORD_BYTES;
     const IS_VARIED: bool = true;
 
     fn describe(text: &mut String) {
-        text.push_str("serde values of type ");
+        text.push_str(if TO_DO { "jobs, serde values of type " } else { "serde values of type " });
         text.push_str(std::any::type_name::<T>());
     }
 

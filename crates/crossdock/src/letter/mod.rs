@@ -56,11 +56,22 @@ impl Letter {
     /// `LimitExceeded`: more than 1 MiB, or more arrays than a message can have. `InvalidArgument`: it does not
     /// serialise, or somebody else has an `ArrayMut` that is in it. `NoSpace`.
     pub(crate) fn seal<T: Serialize>(head: &[u8], value: T) -> Result<Self> {
-        let (body, sealed) = seal::collect(head, &value)?;
+        Self::try_seal(head, value).map_err(|(_, error)| error)
+    }
+
+    /// As [`seal`](Self::seal); gives the value back where it can.
+    pub(crate) fn try_seal<T: Serialize>(
+        head: &[u8],
+        value: T,
+    ) -> Result<Self, (Option<T>, Error)> {
+        let (body, sealed) = match seal::collect(head, &value) {
+            Ok(collected) => collected,
+            Err(error) => return Err((Some(value), error)),
+        };
         if sealed.arrays.is_empty() {
             return Ok(Self { body, arrays: Vec::new(), kept: sealed.kept });
         }
-        let (arrays, kept) = sealed.settle(value)?;
+        let (arrays, kept) = sealed.settle(value).map_err(|error| (None, error))?;
         Ok(Self { body, arrays, kept })
     }
 
@@ -69,8 +80,14 @@ impl Letter {
     /// # Errors
     ///
     /// `NoSpace`.
-    pub(crate) fn for_channel(self) -> Result<Self> {
-        Ok(Self { body: self.body.for_channel()?, ..self })
+    pub(crate) fn for_channel(mut self) -> Result<Self> {
+        self.move_bytes()?;
+        Ok(self)
+    }
+
+    /// As [`for_channel`](Self::for_channel), in place.
+    pub(crate) fn move_bytes(&mut self) -> Result<()> {
+        self.body.for_channel()
     }
 
     /// The next bytes of the head.

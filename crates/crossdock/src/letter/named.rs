@@ -1,7 +1,7 @@
 //! Named things in serde values: their names travel, and they are opened where they arrive.
 
 use super::open;
-use super::seal::with_collected;
+use super::seal::{is_collecting, with_collected};
 use crate::channel::core::Core;
 use crate::channel::{Message, Receiver, Sender, SharedMessage, Waiting, broadcast, latest};
 use crate::collections::{SharedList, SharedMap};
@@ -40,6 +40,8 @@ pub(crate) fn serialize<S: Serializer, T: Any + Send + Sync>(
     clone: impl FnOnce() -> T,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
+    // Before anything is borrowed: to make a handle may call what others have installed.
+    let clone = (is_collecting() && name.is_some()).then(clone);
     let keep = with_collected(what, |collected| {
         let name = name.ok_or_else(|| {
             let text = format!(
@@ -48,7 +50,7 @@ pub(crate) fn serialize<S: Serializer, T: Any + Send + Sync>(
             );
             Error::new(ErrorKind::Unsupported, text)
         })?;
-        collected.kept.push(Kept::new(name, clone()));
+        collected.kept.extend(clone.map(|clone| Kept::new(name, clone)));
         Ok(name)
     });
     keep.map_err(S::Error::custom)?.serialize(serializer)

@@ -2,7 +2,7 @@
 
 use super::Enclosed;
 use crate::channel::parcel::Received;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::process::envelope;
 use serde::de::DeserializeOwned;
 use std::cell::RefCell;
@@ -19,18 +19,31 @@ struct Contents {
     error: Option<Error>,
 }
 
+/// What there was before. It is there again, though deserialising panic.
+struct Scope(Option<Contents>);
+
+impl Drop for Scope {
+    fn drop(&mut self) {
+        CONTENTS.set(self.0.take());
+    }
+}
+
 /// The value that was sealed.
 pub(super) fn value<T: DeserializeOwned>(bytes: &[u8], arrays: Vec<Enclosed>) -> Result<T> {
     let arrays = arrays.into_iter().map(Some).collect();
-    let outer = CONTENTS.replace(Some(Contents { arrays, error: None }));
+    let scope = Scope(CONTENTS.replace(Some(Contents { arrays, error: None })));
     let read = envelope::open(bytes);
-    let contents = CONTENTS.replace(outer);
+    let contents = CONTENTS.take();
+    drop(scope);
     match (read, contents.and_then(|contents| contents.error)) {
         (Ok(value), None) => Ok(value),
         (_, Some(error)) => Err(error),
         (Err(why), None) => {
-            let text = format!("a value of type {}", std::any::type_name::<T>());
-            Err(Error::corrupt(text, format_args!("{why} (Serialize and Deserialize must agree)")))
+            let text = format!(
+                "a value of type {} cannot be read: {why} (Serialize and Deserialize must agree)",
+                std::any::type_name::<T>()
+            );
+            Err(Error::new(ErrorKind::Corrupt, text))
         }
     }
 }

@@ -33,15 +33,25 @@ pub(super) struct Collected {
     error: Option<Error>,
 }
 
+/// What was being collected before. It goes on, though serialising panic.
+struct Scope(Option<Collected>);
+
+impl Drop for Scope {
+    fn drop(&mut self) {
+        COLLECTED.set(self.0.take());
+    }
+}
+
 /// Serialises a value behind `head`.
 pub(super) fn collect<T: Serialize>(head: &[u8], value: &T) -> Result<(Body, Collected)> {
     let mut bytes = BUFFER.take();
     bytes.clear();
     bytes.extend_from_slice(head);
     // A value may send others while it is being serialised.
-    let outer = COLLECTED.replace(Some(Collected::default()));
+    let scope = Scope(COLLECTED.replace(Some(Collected::default())));
     let written = envelope::write(value, bytes);
-    let collected = COLLECTED.replace(outer).unwrap_or_default();
+    let collected = COLLECTED.take().unwrap_or_default();
+    drop(scope);
     let bytes = match (written, collected.error) {
         (Ok(bytes), None) => bytes,
         (_, Some(error)) => return Err(error),
@@ -87,6 +97,11 @@ fn not_here(what: &str) -> String {
     );
     envelope::refuse(&text);
     text
+}
+
+/// Whether this thread is serialising a value that is to be sent.
+pub(super) fn is_collecting() -> bool {
+    COLLECTED.with_borrow(Option::is_some)
 }
 
 /// What `add` does with what this thread is collecting. An error is kept for [`collect`] as well; the serialiser gets

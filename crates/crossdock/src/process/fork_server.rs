@@ -225,6 +225,8 @@ impl Server {
         let Some((child, line)) = ended else { return };
         // Others have copies of its pidfd, such as whoever may want to kill it: it would not leave by itself.
         let _ = self.events.remove(&child);
+        // What it has not read, and the files with it, are gone before anybody is told of its end.
+        while let Ok(Some(_)) = line.try_receive() {}
         if let Ok(Last::Ended(status)) = child.reap() {
             tell(&line, &Report::Ended { status: status.into_raw() }, &[]);
         }

@@ -2,7 +2,9 @@
 
 use super::ends::Ends;
 use super::put::{self, PutError, Wait, under_a_new_name};
-use crate::channel::{ChannelOptions, Delivery, RecvError, RecvTimeoutError, Sender, TryRecvError};
+use crate::channel::{
+    ChannelOptions, Delivery, Outlook, Receiver, RecvError, RecvTimeoutError, Sender, TryRecvError,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::letter::{self, Typed};
 use crossdock_sys::clock::Deadline;
@@ -22,9 +24,8 @@ const UNDONE_MAX: u32 = 1024;
 ///
 /// Whoever has got a value says [`task_done`](Self::task_done) when it has been dealt with; [`join`](Self::join) waits for
 /// all of them. A value whose process dies before that, or drops its handle, goes to another one. So nobody waits for ever for
-/// the dead, and a value can come twice; one that was got three times in vain is given up ([`take_given_up`]).
-///
-/// [`take_given_up`]: Self::take_given_up
+/// the dead, and a value can come twice; one that was got three times in vain is given up ([`given_up`](Self::given_up)).
+/// Threads have a clone each: `task_done` is about what its own handle got.
 ///
 /// # Examples
 ///
@@ -56,9 +57,9 @@ const UNDONE_MAX: u32 = 1024;
 /// }
 /// ```
 pub struct JoinableQueue<T> {
-    ends: Ends<T>,
-    /// What this handle has got and not yet done, the first one first.
+    /// What this handle has got and not yet done, the first one first. It is given back before the handle leaves.
     undone: Mutex<VecDeque<Delivery<()>>>,
+    ends: Ends<Typed<T, true>>,
 }
 
 impl<T> JoinableQueue<T> {
@@ -91,7 +92,7 @@ impl<T> JoinableQueue<T> {
         Sender::open(name).map(Self::of_sender)
     }
 
-    fn of_sender(sender: Sender<Typed<T>>) -> Self {
+    fn of_sender(sender: Sender<Typed<T, true>>) -> Self {
         Self { ends: Ends::new(sender), undone: Mutex::default() }
     }
 
@@ -114,22 +115,37 @@ impl<T> JoinableQueue<T> {
         Ok(())
     }
 
-    /// Waits until every value is done that was put, or given up.
+    /// Waits until every value is done that was put, or given up. Meanwhile this handle is not one that may get any.
     ///
     /// # Errors
     ///
-    /// `Forked`.
+    /// `Disconnected`: there are values, and nobody is left who might get them. `Forked`.
     pub fn join(&self) -> Result<()> {
-        self.ends.core().await_acknowledged(None).map(drop)
+        self.await_done(None).map(drop)
     }
 
     /// As [`join`](Self::join), but waits at most `timeout`; whether all is done.
     ///
     /// # Errors
     ///
-    /// `Forked`.
+    /// As [`join`](Self::join).
     pub fn join_timeout(&self, timeout: Duration) -> Result<bool> {
-        self.ends.core().await_acknowledged(Some(Deadline::after(timeout)))
+        self.await_done(Some(Deadline::after(timeout)))
+    }
+
+    fn await_done(&self, deadline: Option<Deadline>) -> Result<bool> {
+        let core = self.ends.core();
+        match self.ends.without_getting(|| core.await_acknowledged(deadline))? {
+            Some(Outlook::Ready) => Ok(true),
+            Some(Outlook::Over) => {
+                let text = format!(
+                    "there are values in queue {:?}, and nobody is left who might get them",
+                    self.name()
+                );
+                Err(Error::new(ErrorKind::Disconnected, text).named(self.name()))
+            }
+            None => Ok(false),
+        }
     }
 
     /// Values that it has room for.
@@ -165,7 +181,7 @@ impl<T: Serialize + DeserializeOwned> JoinableQueue<T> {
     ///
     /// As [`Queue::put`](super::Queue::put), and `InvalidArgument` for a value with an [`ArrayMut`](crate::ArrayMut) in it.
     pub fn put(&self, value: T) -> Result<(), PutError<T>> {
-        put::put_to_do(&self.ends.sender(), value, Wait::Forever, || self.ends.wait_to_put())
+        put::put(&self.ends, value, Wait::Forever)
     }
 
     /// As [`Queue::put_timeout`](super::Queue::put_timeout).
@@ -174,7 +190,7 @@ impl<T: Serialize + DeserializeOwned> JoinableQueue<T> {
     ///
     /// As [`Queue::put_timeout`](super::Queue::put_timeout).
     pub fn put_timeout(&self, value: T, timeout: Duration) -> Result<(), PutError<T>> {
-        put::put_to_do(&self.ends.sender(), value, Wait::For(timeout), || self.ends.wait_to_put())
+        put::put(&self.ends, value, Wait::For(timeout))
     }
 
     /// As [`Queue::put_nowait`](super::Queue::put_nowait).
@@ -183,7 +199,7 @@ impl<T: Serialize + DeserializeOwned> JoinableQueue<T> {
     ///
     /// As [`Queue::put_nowait`](super::Queue::put_nowait).
     pub fn put_nowait(&self, value: T) -> Result<(), PutError<T>> {
-        put::put_to_do(&self.ends.sender(), value, Wait::No, || self.ends.wait_to_put())
+        put::put(&self.ends, value, Wait::No)
     }
 }
 
@@ -194,9 +210,8 @@ impl<T: DeserializeOwned> JoinableQueue<T> {
     ///
     /// As [`Queue::get`](super::Queue::get); `LimitExceeded` while 1024 values are with somebody who has not done them.
     pub fn get(&self) -> Result<T, RecvError> {
-        let receiver = self.ends.receiver();
-        self.ends.wait_to_get();
-        self.begin(receiver.deliver()?).map_err(RecvError::Failed)
+        let delivery = self.ends.receive(None, Receiver::try_deliver).map_err(put::without_end)?;
+        self.begin(delivery).map_err(RecvError::Failed)
     }
 
     /// As [`Queue::get_timeout`](super::Queue::get_timeout).
@@ -205,9 +220,8 @@ impl<T: DeserializeOwned> JoinableQueue<T> {
     ///
     /// As [`get`](Self::get), and `Timeout`.
     pub fn get_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
-        let receiver = self.ends.receiver();
-        self.ends.wait_to_get();
-        let delivery = receiver.deliver_timeout(timeout)?;
+        let deadline = Some(Deadline::after(timeout));
+        let delivery = self.ends.receive(deadline, Receiver::try_deliver)?;
         self.begin(delivery).map_err(RecvTimeoutError::Failed)
     }
 
@@ -217,10 +231,11 @@ impl<T: DeserializeOwned> JoinableQueue<T> {
     ///
     /// As [`get`](Self::get), and `Empty`.
     pub fn get_nowait(&self) -> Result<T, TryRecvError> {
-        self.begin(self.ends.receiver().try_deliver()?).map_err(TryRecvError::Failed)
+        let delivery = self.ends.try_receive(Receiver::try_deliver)?;
+        self.begin(delivery).map_err(TryRecvError::Failed)
     }
 
-    fn begin(&self, delivery: Delivery<Typed<T>>) -> Result<T> {
+    fn begin(&self, delivery: Delivery<Typed<T, true>>) -> Result<T> {
         put::check_to_do(&delivery.letter)?;
         let (message, receipt) = delivery.split();
         // One that cannot be opened is given back, and given up in the end.
@@ -229,21 +244,17 @@ impl<T: DeserializeOwned> JoinableQueue<T> {
         Ok(value)
     }
 
-    /// The values that were got as often as a value may be, and never done: who got them died, or dropped its handle. They are
-    /// the caller's now.
-    ///
-    /// # Errors
-    ///
-    /// One of them cannot be read.
-    pub fn take_given_up(&self) -> Result<Vec<T>> {
-        let receiver = self.ends.receiver();
-        let mut values = Vec::new();
-        for letter in receiver.dead_letters() {
+    /// The values that were got as often as a value may be, and never done: who got them died, or dropped its handle. Each is
+    /// the caller's as soon as it is returned. One that cannot be read is an error, and is gone.
+    #[must_use = "iterators are lazy"]
+    pub fn given_up(&self) -> impl Iterator<Item = Result<T>> + '_ {
+        self.ends.receiver().dead_letters().map(|letter| {
             let (message, receipt) = letter?.split();
-            values.push(message.letter.open()?);
+            put::check_to_do(&message.letter)?;
+            // It is not to be found again, whatever reading it does.
             receipt.acknowledge()?;
-        }
-        Ok(values)
+            message.letter.open()
+        })
     }
 }
 

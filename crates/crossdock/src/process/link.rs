@@ -59,6 +59,13 @@ struct State {
     broken: Option<Error>,
 }
 
+/// Whether more may come over a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    More,
+    All,
+}
+
 #[derive(Clone, Copy, Debug)]
 enum End {
     Known(ExitStatus),
@@ -174,12 +181,12 @@ impl Link {
         Ok(())
     }
 
-    fn read(&self, state: &mut State) -> Result<()> {
+    fn read(&self, state: &mut State) -> Result<Heard> {
         loop {
             match self.line.try_receive() {
                 Ok(Some(packet)) => state.note(&packet.bytes, packet.files)?,
-                Ok(None) => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Ok(None) => return Ok(Heard::All),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Heard::More),
                 Err(error) => return Err(self.os("cannot read the result of", error)),
             }
         }
@@ -202,9 +209,15 @@ impl Link {
         while !has_said(&self.state.lock()) {
             let waited = self.line.await_packet_or(&self.child);
             let has_come = waited.map_err(|error| self.os("cannot wait for", error))?;
-            // Whatever is wrong with it, who waits for its end hears of it.
-            if !has_come || self.read(&mut self.state.lock()).is_err() {
-                break;
+            let mut state = self.state.lock();
+            match self.read(&mut state) {
+                Ok(Heard::More) if has_come && state.end.is_none() => {}
+                Ok(_) => break,
+                // Who waits for its end hears of it.
+                Err(error) => {
+                    state.broken = Some(error);
+                    break;
+                }
             }
         }
         Ok(())
@@ -253,5 +266,15 @@ impl Link {
 
     pub(super) fn os(&self, action: &str, error: io::Error) -> Error {
         Error::os(format_args!("{action} process \"{}\"", self.name), error).named(&self.name)
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        // A result that nobody has read may have a mailbox, which is cleaned up with it.
+        if self.is_current() {
+            let mut state = std::mem::take(self.state.get_mut());
+            let _ = self.read(&mut state);
+        }
     }
 }

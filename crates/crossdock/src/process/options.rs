@@ -30,8 +30,8 @@ pub enum StartMethod {
     /// the end of the child.
     ForkServer,
     /// A copy is made of this process. Its memory is there as it was, but all handles of crossdock in it belong to the
-    /// parent ([`ErrorKind::Forked`]). Refused while this process has more than one thread
-    /// ([`ErrorKind::Busy`]): a lock that another one held would be held for ever. At the end of the child as
+    /// parent ([`ErrorKind::Forked`](crate::ErrorKind::Forked)). Refused while this process has more than one thread
+    /// ([`ErrorKind::Busy`](crate::ErrorKind::Busy)): a lock that another one held would be held for ever. At the end of the child as
     /// with `ForkServer`.
     Fork,
 }
@@ -93,10 +93,10 @@ impl Process {
     ///
     /// # Errors
     ///
-    /// * [`ErrorKind::NotInitialized`]: `main` does not begin with [`process::init`](super::init()).
-    /// * [`ErrorKind::LimitExceeded`]: the argument is too long or has too many arrays, or no descriptor is left, here or in
+    /// * [`ErrorKind::NotInitialized`](crate::ErrorKind::NotInitialized): `main` does not begin with [`process::init`](super::init()).
+    /// * [`ErrorKind::LimitExceeded`](crate::ErrorKind::LimitExceeded): the argument is too long or has too many arrays, or no descriptor is left, here or in
     ///   the fork server.
-    /// * [`ErrorKind::InvalidArgument`]: the type of the argument does not serialise, or somebody else has an
+    /// * [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument): the type of the argument does not serialise, or somebody else has an
     ///   [`ArrayMut`](crate::ArrayMut) that is in it.
     /// * The system allows no more processes.
     ///
@@ -202,7 +202,7 @@ impl ProcessOptions {
     /// another program that then runs it, such as `numactl`, `nice` or `perf`.
     ///
     /// The process gets one argument more than the command has, the last. It must be the same build of this
-    /// program ([`ErrorKind::WrongVersion`]). Where its stdin comes from is not for the command to say.
+    /// program ([`ErrorKind::WrongVersion`](crate::ErrorKind::WrongVersion)). Where its stdin comes from is not for the command to say.
     ///
     /// # Examples
     ///
@@ -231,9 +231,9 @@ impl ProcessOptions {
     ///
     /// As those of [`Process::spawn`], and
     ///
-    /// * [`ErrorKind::Busy`]: [`StartMethod::Fork`] in a process with more than one thread.
-    /// * [`ErrorKind::Unsupported`]: a fork server cannot run in this program; the text says why.
-    /// * [`ErrorKind::InvalidArgument`]: a command with another start method than `Spawn`.
+    /// * [`ErrorKind::Busy`](crate::ErrorKind::Busy): [`StartMethod::Fork`] in a process with more than one thread.
+    /// * [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported): a fork server cannot run in this program; the text says why.
+    /// * [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument): a command with another start method than `Spawn`.
     pub fn spawn<F, A, R>(self, task: F, argument: A) -> Result<JoinHandle<R>>
     where
         F: Fn(A) -> R + Copy + Send + 'static,

@@ -115,7 +115,7 @@ impl<T: Serialize + DeserializeOwned> PipeWriter<T> {
     /// [`PutError`]: `Disconnected` when the other end has gone; `LimitExceeded`, `InvalidArgument` for a value that cannot
     /// travel.
     pub fn send(&self, value: T) -> Result<(), PutError<T>> {
-        put::put(&self.sender, value, Wait::Forever, || ())
+        put::send(&self.sender, value, Wait::Forever)
     }
 
     /// As [`send`](Self::send), but waits at most `timeout`.
@@ -124,7 +124,7 @@ impl<T: Serialize + DeserializeOwned> PipeWriter<T> {
     ///
     /// [`PutError`]: `TimedOut`, and as [`send`](Self::send).
     pub fn send_timeout(&self, value: T, timeout: Duration) -> Result<(), PutError<T>> {
-        put::put(&self.sender, value, Wait::For(timeout), || ())
+        put::send(&self.sender, value, Wait::For(timeout))
     }
 
     /// As [`send`](Self::send), but does not wait.
@@ -133,7 +133,7 @@ impl<T: Serialize + DeserializeOwned> PipeWriter<T> {
     ///
     /// [`PutError`]: `Full`, and as [`send`](Self::send).
     pub fn try_send(&self, value: T) -> Result<(), PutError<T>> {
-        put::put(&self.sender, value, Wait::No, || ())
+        put::send(&self.sender, value, Wait::No)
     }
 }
 
@@ -144,7 +144,7 @@ impl<T: DeserializeOwned> PipeReader<T> {
     ///
     /// [`RecvError::Disconnected`], the end of file: there is none, and the other end has gone or is dead.
     pub fn recv(&self) -> Result<T, RecvError> {
-        put::get(&self.receiver, || ())
+        put::recv(&self.receiver)
     }
 
     /// As [`recv`](Self::recv), but waits at most `timeout`.
@@ -153,7 +153,7 @@ impl<T: DeserializeOwned> PipeReader<T> {
     ///
     /// [`RecvTimeoutError`].
     pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
-        put::get_timeout(&self.receiver, timeout, || ())
+        put::recv_timeout(&self.receiver, timeout)
     }
 
     /// As [`recv`](Self::recv), but does not wait.
@@ -162,7 +162,7 @@ impl<T: DeserializeOwned> PipeReader<T> {
     ///
     /// [`TryRecvError`].
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
-        put::get_nowait(&self.receiver)
+        put::try_recv(&self.receiver)
     }
 }
 

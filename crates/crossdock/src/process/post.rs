@@ -8,8 +8,8 @@
 use crate::channel::{ChannelOptions, Receiver};
 use crate::error::{Error, ErrorKind, Result};
 use crate::letter::{Kept, Letter};
-use crate::named::{Named, Share, reclaim};
-use crate::namespace::Namespace;
+use crate::named::{self, Named, reclaim, release_share};
+use crate::namespace::{Namespace, check_name};
 use crossdock_sys::line::FILES_MAX;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -19,6 +19,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 const OTHER_FILES: usize = 1;
 /// How often another name is tried: processes that cannot see each other may have the same number.
 const NAMES_MAX: u32 = 100;
+
+/// What the names of mailboxes begin with.
+const STEM: &str = "process-";
 
 const IN_PLACE: u8 = 0;
 const IN_MAILBOX: u8 = 1;
@@ -92,38 +95,58 @@ impl Post {
 
     /// The letter that came.
     pub(super) fn fetch(mut self) -> Result<Letter> {
-        let (bytes, mut files) = (std::mem::take(&mut self.bytes), std::mem::take(&mut self.files));
-        let mut letter = match bytes.split_first() {
+        let mut letter = match self.bytes.split_first() {
             Some((&IN_PLACE, rest)) => Letter::from_bytes(rest.to_vec()),
             Some((&IN_MAILBOX, name)) => {
-                let mailbox = Receiver::open(utf8(name)?)?;
+                let mailbox = Receiver::open(mailbox_name(name)?)?;
                 // From here on it is in use by the receiver, the last one to be.
-                if !files.is_empty() {
-                    drop(files.remove(0));
+                if !self.files.is_empty() {
+                    leave(self.files.remove(0));
                 }
                 mailbox.try_recv()?
             }
             _ => return Err(Error::corrupt("a message from another process", "it has no kind")),
         };
-        letter.keep(files.into_iter().map(|file| Kept::new("", file)));
+        self.bytes.clear();
+        let shares = std::mem::take(&mut self.files);
+        letter.keep(shares.into_iter().map(|file| Kept::new("", Share(Some(file)))));
         Ok(letter)
     }
 }
 
 impl Drop for Post {
     fn drop(&mut self) {
-        self.files.clear();
         // What nobody fetches, the last to have it throws away; if it cannot be done now, whoever cleans up later does.
-        if let Some((&IN_MAILBOX, name)) = self.bytes.split_first()
-            && let (Ok(name), Ok(namespace)) = (utf8(name), Namespace::current())
-        {
+        let Some((&IN_MAILBOX, name)) = self.bytes.split_first() else { return };
+        std::mem::take(&mut self.files).into_iter().for_each(leave);
+        if let (Ok(name), Ok(namespace)) = (mailbox_name(name), Namespace::current()) {
             let _ = reclaim(&namespace, None, name);
         }
     }
 }
 
-fn utf8(name: &[u8]) -> Result<&str> {
-    std::str::from_utf8(name).map_err(|error| Error::corrupt("the name of a mailbox", error))
+/// What kept a name in use on the way, and does so until this is dropped.
+struct Share(Option<OwnedFd>);
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        if let Some(share) = self.0.take() {
+            leave(share);
+        }
+    }
+}
+
+/// Is no user of a name any more, also where a child that was forked meanwhile has a copy of the descriptor.
+fn leave(share: OwnedFd) {
+    // If it fails, then with the last copy the kernel does it.
+    let _ = release_share(&share.into());
+}
+
+fn mailbox_name(name: &[u8]) -> Result<&str> {
+    let wrong = |why: &str| Error::corrupt("the name of a mailbox", why);
+    let name = std::str::from_utf8(name).map_err(|_| wrong("it is no text"))?;
+    check_name(name)?;
+    if name.starts_with(STEM) { Ok(name) } else { Err(wrong("it is that of something else")) }
 }
 
 /// A new mailbox with a letter in it: its name, and what makes it be in use.
@@ -134,7 +157,7 @@ fn mailbox(letter: Letter) -> Result<(String, File)> {
     loop {
         tries += 1;
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("process-{}-{number}", std::process::id());
+        let name = format!("{STEM}{}-{number}", std::process::id());
         match ChannelOptions::new(1).create_sender(&name) {
             Ok(sender) => {
                 sender.send(letter).map_err(Error::from)?;
@@ -149,7 +172,7 @@ fn mailbox(letter: Letter) -> Result<(String, File)> {
 
 /// Another open file under a name, which makes it be in use.
 fn share(name: &str) -> Result<File> {
-    let named = Named::open(&Namespace::current()?, None, name, Share::Read)?;
+    let named = Named::open(&Namespace::current()?, None, name, named::Share::Read)?;
     let failed = |error| Error::os(format_args!("cannot keep {name:?}"), error);
     named.into_share().map_err(failed)
 }

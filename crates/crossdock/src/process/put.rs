@@ -1,12 +1,13 @@
 //! Serde values through channels: what queues and pipes share.
 
+use super::ends::Ends;
 use crate::channel::{
     Receiver, RecvError, RecvTimeoutError, SendError, SendTimeoutError, Sender, TryRecvError,
     TrySendError,
 };
 use crate::error::{Error, ErrorKind};
 use crate::letter::{Letter, Typed};
-use crossdock_sys::clock::now_ns;
+use crossdock_sys::clock::{Deadline, now_ns};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -34,14 +35,14 @@ pub struct PutError<T> {
 }
 
 impl<T> PutError<T> {
-    /// Why: `Full`, `TimedOut`, `Disconnected`; `LimitExceeded` or `InvalidArgument` if no queue takes such a value.
+    /// Why: `Full`, `TimedOut`, `Disconnected`; `NoSpace`; `LimitExceeded` or `InvalidArgument` if no queue takes such a value.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.error.kind()
     }
 
-    /// The value. A value that cannot travel has none: it was taken apart. One with arrays in it is what a receiver would have
-    /// got.
+    /// The value. One with arrays in it is what a receiver would have got; one with an [`ArrayMut`](crate::ArrayMut) that
+    /// somebody else has is gone.
     #[must_use]
     pub fn into_value(self) -> Option<T> {
         self.value
@@ -81,33 +82,27 @@ pub(super) enum Wait {
     Forever,
 }
 
-/// Sends a value; calls `before_wait` if it has to wait for room.
-pub(super) fn put<T: Serialize + DeserializeOwned>(
-    sender: &Sender<Typed<T>>,
-    value: T,
-    wait: Wait,
-    before_wait: impl FnOnce(),
-) -> Result<(), PutError<T>> {
-    send(sender, seal(value)?, wait, before_wait)
+impl Wait {
+    fn deadline(self) -> Option<Deadline> {
+        match self {
+            Self::No => Some(Deadline::after(Duration::ZERO)),
+            Self::For(timeout) => Some(Deadline::after(timeout)),
+            Self::Forever => None,
+        }
+    }
 }
 
 /// A value as a message.
-fn seal<T: Serialize>(value: T) -> Result<Typed<T>, PutError<T>> {
-    let letter = Letter::seal(&[], value).and_then(Letter::for_channel);
-    letter.map(Typed::new).map_err(|error| PutError { value: None, error })
-}
-
-/// As [`put`], of a value that may be got twice.
-pub(super) fn put_to_do<T: Serialize + DeserializeOwned>(
-    sender: &Sender<Typed<T>>,
-    value: T,
-    wait: Wait,
-    before_wait: impl FnOnce(),
-) -> Result<(), PutError<T>> {
-    let message = seal(value)?;
-    match check_to_do(&message.letter) {
-        Ok(()) => send(sender, message, wait, before_wait),
-        Err(error) => Err(PutError { value: message.letter.open().ok(), error }),
+fn seal<T, const TO_DO: bool>(value: T) -> Result<Typed<T, TO_DO>, PutError<T>>
+where
+    T: Serialize + DeserializeOwned,
+{
+    let mut letter =
+        Letter::try_seal(&[], value).map_err(|(value, error)| PutError { value, error })?;
+    let checked = if TO_DO { check_to_do(&letter) } else { Ok(()) };
+    match checked.and_then(|()| letter.move_bytes()) {
+        Ok(()) => Ok(Typed::new(letter)),
+        Err(error) => Err(PutError { value: letter.open().ok(), error }),
     }
 }
 
@@ -121,32 +116,50 @@ pub(super) fn check_to_do(letter: &Letter) -> Result<(), Error> {
     Err(Error::new(ErrorKind::InvalidArgument, text))
 }
 
-fn send<T: DeserializeOwned>(
-    sender: &Sender<Typed<T>>,
-    message: Typed<T>,
+/// Puts a value into a queue.
+pub(super) fn put<T, const TO_DO: bool>(
+    ends: &Ends<Typed<T, TO_DO>>,
+    value: T,
     wait: Wait,
-    before_wait: impl FnOnce(),
-) -> Result<(), PutError<T>> {
-    let refused = match sender.try_send(message) {
-        Err(TrySendError::Full(message)) if !matches!(wait, Wait::No) => {
-            before_wait();
-            let sent = match wait {
-                Wait::For(timeout) => sender.send_timeout(message, timeout).map_err(take_apart),
-                Wait::No | Wait::Forever => sender.send(message).map_err(take_apart),
-            };
-            sent.err()
+) -> Result<(), PutError<T>>
+where
+    T: Serialize + DeserializeOwned,
+{
+    let message = seal(value)?;
+    if let Wait::No = wait {
+        return ends.try_send(message).map_err(give_back);
+    }
+    match ends.send(message, wait.deadline()) {
+        // The text of a wait without end is that of a send without end.
+        Err(SendTimeoutError::Disconnected(message)) => {
+            Err(give_back(SendError::Disconnected(message)))
         }
-        sent => sent.map_err(take_apart).err(),
-    };
-    match refused {
-        None => Ok(()),
-        Some((message, error)) => Err(PutError { value: message.letter.open().ok(), error }),
+        sent => sent.map_err(give_back),
     }
 }
 
-/// A message that was not sent, and why.
-fn take_apart<M, E: Refused<M>>(error: E) -> (M, Error) {
-    error.take_apart()
+/// Sends a value over a pipe.
+pub(super) fn send<T: Serialize + DeserializeOwned>(
+    sender: &Sender<Typed<T>>,
+    value: T,
+    wait: Wait,
+) -> Result<(), PutError<T>> {
+    let message = seal(value)?;
+    match wait {
+        Wait::No => sender.try_send(message).map_err(give_back),
+        Wait::For(timeout) => sender.send_timeout(message, timeout).map_err(give_back),
+        Wait::Forever => sender.send(message).map_err(give_back),
+    }
+}
+
+/// The error of a value that was not sent.
+fn give_back<T, E, const TO_DO: bool>(error: E) -> PutError<T>
+where
+    T: DeserializeOwned,
+    E: Refused<Typed<T, TO_DO>>,
+{
+    let (message, error) = error.take_apart();
+    PutError { value: message.letter.open().ok(), error }
 }
 
 /// The errors of sending.
@@ -173,38 +186,35 @@ refused! {
     SendTimeoutError Timeout Disconnected;
 }
 
-/// Receives a value; calls `before_wait` if it has to wait for one.
-pub(super) fn get<T: DeserializeOwned>(
-    receiver: &Receiver<Typed<T>>,
-    before_wait: impl FnOnce(),
-) -> Result<T, RecvError> {
-    let message = match receiver.try_recv() {
-        Ok(message) => message,
-        Err(TryRecvError::Failed(error)) => return Err(RecvError::Failed(error)),
-        Err(TryRecvError::Disconnected) => return Err(RecvError::Disconnected),
-        Err(TryRecvError::Empty) => {
-            before_wait();
-            receiver.recv()?
-        }
-    };
-    message.letter.open().map_err(RecvError::Failed)
+/// Receives a value from a pipe.
+pub(super) fn recv<T: DeserializeOwned>(receiver: &Receiver<Typed<T>>) -> Result<T, RecvError> {
+    receiver.recv()?.letter.open().map_err(RecvError::Failed)
 }
 
-/// Receives a value within a time; calls `before_wait` if it has to wait for one.
-pub(super) fn get_timeout<T: DeserializeOwned>(
+/// Receives a value from a pipe within a time.
+pub(super) fn recv_timeout<T: DeserializeOwned>(
     receiver: &Receiver<Typed<T>>,
     timeout: Duration,
-    before_wait: impl FnOnce(),
 ) -> Result<T, RecvTimeoutError> {
-    before_wait();
     receiver.recv_timeout(timeout)?.letter.open().map_err(RecvTimeoutError::Failed)
 }
 
-/// Receives a value that is there.
-pub(super) fn get_nowait<T: DeserializeOwned>(
+/// Receives a value from a pipe that is there.
+pub(super) fn try_recv<T: DeserializeOwned>(
     receiver: &Receiver<Typed<T>>,
 ) -> Result<T, TryRecvError> {
     receiver.try_recv()?.letter.open().map_err(TryRecvError::Failed)
+}
+
+/// The error of a wait that had no end.
+pub(super) fn without_end(error: RecvTimeoutError) -> RecvError {
+    match error {
+        RecvTimeoutError::Disconnected => RecvError::Disconnected,
+        RecvTimeoutError::Failed(error) => RecvError::Failed(error),
+        RecvTimeoutError::Timeout => {
+            RecvError::Failed(Error::new(ErrorKind::TimedOut, "a wait without end has ended"))
+        }
+    }
 }
 
 /// Makes something under a name that nobody has chosen.

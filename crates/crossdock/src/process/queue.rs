@@ -5,10 +5,12 @@ use super::ends::Ends;
 use super::put::{self, PutError, Wait, under_a_new_name};
 use crate::channel::core::{Core, End};
 use crate::channel::{
-    ChannelOptions, ReceivingEnd, RecvError, RecvTimeoutError, Sender, TryRecvError, Waiting,
+    ChannelOptions, Receiver, ReceivingEnd, RecvError, RecvTimeoutError, Sender, TryRecvError,
+    Waiting,
 };
 use crate::error::Result;
 use crate::letter::{self, Typed};
+use crossdock_sys::clock::Deadline;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -21,9 +23,9 @@ use std::time::Duration;
 /// feeds it: when [`put`](Self::put) returns, the value is in shared memory, and stays there though the process exits or
 /// is killed at once.
 ///
-/// A queue goes to another process as an argument of its task, or is opened by its name. Whoever waits learns when all others
-/// are gone or dead, and nobody waits for himself: a handle that waits to get, and has never put, does not count as one that
-/// may put, and the reverse. So threads that put and get have a clone each.
+/// A queue goes to another process as an argument of its task, or is opened by its name. Whoever has a handle may put and get,
+/// but not while he waits. So when all handles wait, or their processes are dead, then all waits end, with an error that says
+/// so. Before a second handle has come, the first one waits for it. Threads that put and get have a clone each.
 ///
 /// Handles that travel by their names ([`Value`](crate::Value), ends of channels) are kept by nobody while they are in a
 /// queue: who has put one keeps another until it has been got.
@@ -59,9 +61,9 @@ use std::time::Duration;
 ///
 /// It always has a limit. Values come in the order in which they were put, also those of one process, and `len`, `is_empty`
 /// and `is_full` are right at some moment of the call. `get` ends with
-/// [`Disconnected`](RecvError::Disconnected) when the queue is empty and everybody who might put is gone.
+/// [`Disconnected`](RecvError::Disconnected) when the queue is empty and nobody is left who might put, because all others are gone or wait themselves.
 pub struct Queue<T> {
-    ends: Ends<T>,
+    ends: Ends<Typed<T>>,
 }
 
 impl<T> Queue<T> {
@@ -142,10 +144,10 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
     ///
     /// # Errors
     ///
-    /// [`PutError`]: `Disconnected` when everybody is gone who might get it; `LimitExceeded` for more than 1 MiB besides
+    /// [`PutError`]: `Disconnected` when there is no room and nobody is left who might get anything; `LimitExceeded` for more than 1 MiB besides
     /// arrays, or more arrays than a value can have; `InvalidArgument`.
     pub fn put(&self, value: T) -> Result<(), PutError<T>> {
-        put::put(&self.ends.sender(), value, Wait::Forever, || self.ends.wait_to_put())
+        put::put(&self.ends, value, Wait::Forever)
     }
 
     /// Puts a value; waits at most `timeout` while there is no room.
@@ -154,7 +156,7 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
     ///
     /// [`PutError`]: `TimedOut`, and as [`put`](Self::put).
     pub fn put_timeout(&self, value: T, timeout: Duration) -> Result<(), PutError<T>> {
-        put::put(&self.ends.sender(), value, Wait::For(timeout), || self.ends.wait_to_put())
+        put::put(&self.ends, value, Wait::For(timeout))
     }
 
     /// Puts a value if there is room.
@@ -163,7 +165,7 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
     ///
     /// [`PutError`]: `Full`, and as [`put`](Self::put).
     pub fn put_nowait(&self, value: T) -> Result<(), PutError<T>> {
-        put::put(&self.ends.sender(), value, Wait::No, || self.ends.wait_to_put())
+        put::put(&self.ends, value, Wait::No)
     }
 }
 
@@ -172,9 +174,9 @@ impl<T: DeserializeOwned> Queue<T> {
     ///
     /// # Errors
     ///
-    /// [`RecvError::Disconnected`] when there is none and everybody is gone who might put one.
+    /// [`RecvError::Disconnected`] when there is none and nobody is left who might put one.
     pub fn get(&self) -> Result<T, RecvError> {
-        put::get(&self.ends.receiver(), || self.ends.wait_to_get())
+        self.get_until(None).map_err(put::without_end)
     }
 
     /// Takes the next value; waits at most `timeout` while there is none.
@@ -183,7 +185,12 @@ impl<T: DeserializeOwned> Queue<T> {
     ///
     /// [`RecvTimeoutError`].
     pub fn get_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
-        put::get_timeout(&self.ends.receiver(), timeout, || self.ends.wait_to_get())
+        self.get_until(Some(Deadline::after(timeout)))
+    }
+
+    fn get_until(&self, deadline: Option<Deadline>) -> Result<T, RecvTimeoutError> {
+        let message = self.ends.receive(deadline, Receiver::try_recv)?;
+        message.letter.open().map_err(RecvTimeoutError::Failed)
     }
 
     /// Takes the next value if there is one.
@@ -192,17 +199,22 @@ impl<T: DeserializeOwned> Queue<T> {
     ///
     /// [`TryRecvError`].
     pub fn get_nowait(&self) -> Result<T, TryRecvError> {
-        put::get_nowait(&self.ends.receiver())
+        let message = self.ends.try_receive(Receiver::try_recv)?;
+        message.letter.open().map_err(TryRecvError::Failed)
     }
 
-    /// Takes values until everybody is gone who might put one.
+    /// Takes values until nobody is left who might put one. A value that cannot be read is an error, and others may follow.
     #[must_use = "iterators are lazy"]
-    pub fn iter(&self) -> impl Iterator<Item = T> + '_ {
-        std::iter::from_fn(|| self.get().ok())
+    pub fn iter(&self) -> impl Iterator<Item = Result<T>> + '_ {
+        std::iter::from_fn(|| match self.get() {
+            Ok(value) => Some(Ok(value)),
+            Err(RecvError::Failed(error)) => Some(Err(error)),
+            Err(RecvError::Disconnected) => None,
+        })
     }
 }
 
-/// For [`Select`](crate::Select). To wait for a value is to get.
+/// For [`Select`](crate::Select).
 impl<T: DeserializeOwned> ReceivingEnd for Queue<T> {
     type Message = T;
 
@@ -213,13 +225,15 @@ impl<T: DeserializeOwned> ReceivingEnd for Queue<T> {
 
 impl<T> Waiting for Queue<T> {
     fn core(&self) -> &Arc<Core> {
-        self.ends.receiver();
-        self.ends.wait_to_get();
         self.ends.core()
     }
 
     fn end(&self) -> End {
         End::Receiver
+    }
+
+    fn is_ready(&self) -> bool {
+        self.ends.outlook().is_some()
     }
 }
 

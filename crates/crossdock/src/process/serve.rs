@@ -207,8 +207,13 @@ fn send(line: &Line, message: &[u8], files: &[BorrowedFd<'_>]) -> Result<bool> {
 /// Says that something cannot be said, in words short enough to need no file of their own; the exit code.
 fn unsent(line: &Line, what: &str, error: &Error) -> i32 {
     let text = format!("{what} cannot be sent: {error}");
+    let kind = match error.raw_os_error() {
+        // No descriptor, no memory.
+        Some(_) => ErrorKind::Unsupported,
+        None => error.kind(),
+    };
     // After this, the exit code is all that is left to say.
-    let _ = report(line, &Report::Failed { kind: ErrorKind::Unsupported, text });
+    let _ = report(line, &Report::Failed { kind, text });
     EXIT_FAILED
 }
 

@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
 /// What every message begins with. The last byte is the version of everything in this file.
-const MAGIC: [u8; 8] = *b"XDOCKPR\x01";
+const MAGIC: [u8; 8] = *b"XDOCKPR\x02";
 
 /// What a new process is to do. The argument of a task follows it.
 #[derive(Debug, Serialize, Deserialize)]

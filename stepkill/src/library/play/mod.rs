@@ -1,6 +1,7 @@
 //! The parts of the library, one file each: who dies of what, who goes on, and what must be true then.
 
 mod array;
+mod batch;
 mod block;
 mod broadcast;
 mod channel;
@@ -27,6 +28,7 @@ pub(crate) fn all() -> Vec<Play> {
     vec![
         send::play(),
         recv::play(),
+        batch::play(),
         broadcast::play(),
         latest::play(),
         delivery::play(),

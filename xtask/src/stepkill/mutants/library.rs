@@ -2,15 +2,15 @@
 
 use super::Mutant;
 
-pub(super) const MUTANTS: [Mutant; 17] = [
+pub(super) const MUTANTS: [Mutant; 20] = [
     Mutant {
         name: "a message is sent before its memory is handed over",
         file: "crossdock/src/channel/queue.rs",
         original: "            self.hand_over(&parcel.arrays);
         }
-        ring.publish(claim, parcel.words());",
+        let is_awaited = ring.publish(claim, parcel.words());",
         bug: "        }
-        ring.publish(claim, parcel.words());
+        let is_awaited = ring.publish(claim, parcel.words());
         self.hand_over(&parcel.arrays);",
         part: "library",
         primitive: "send",
@@ -63,6 +63,42 @@ pub(super) const MUTANTS: [Mutant; 17] = [
         primitive: "send",
         scenarios: "S2",
         situation: "send to a sleeper",
+    },
+    Mutant {
+        name: "a message of a batch is sent before its memory is handed over",
+        file: "crossdock/src/channel/batch.rs",
+        original: "            self.hand_over(&parcel.arrays);
+        }
+        batch.publish(claim, parcel.words());",
+        bug: "        }
+        batch.publish(claim, parcel.words());
+        self.hand_over(&parcel.arrays);",
+        part: "library",
+        primitive: "batch",
+        scenarios: "S1",
+        situation: "send_many, Array",
+    },
+    Mutant {
+        name: "a batch has the memory before it has taken the message",
+        file: "crossdock/src/channel/batch.rs",
+        original: "if self.sight_message(ring, &message, inbox).is_err() || !batch.take(&message) {",
+        bug: "let early = self.sight_message(ring, &message, inbox);
+            let early = early.and_then(|()| inbox.open(|ticket, region| self.adopt(ticket, region)));
+            if early.is_err() || !batch.take(&message) {",
+        part: "library",
+        primitive: "batch",
+        scenarios: "S1",
+        situation: "recv_many, ArrayMut",
+    },
+    Mutant {
+        name: "nobody goes over slots behind which a dead sender has not moved the tail",
+        file: "crossdock-core/src/ring/slots.rs",
+        original: "} else if word & LAP_MASK == lap || word & LAP_MASK == next_lap(lap) {",
+        bug: "} else if word & LAP_MASK == lap {",
+        part: "library",
+        primitive: "batch",
+        scenarios: "S1",
+        situation: "send_many, records",
     },
     Mutant {
         name: "the number of the dead is free before its bits are cleared",

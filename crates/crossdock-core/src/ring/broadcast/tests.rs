@@ -28,7 +28,7 @@ fn send(ring: &Broadcast<'_>, value: u64, is_dropping: bool) -> Result<Vec<u64>,
     let mut done = Vec::new();
     let mut claim = ring.claim(party(0), is_dropping, &mut |words| done.push(words[0]))?;
     ring.arm(&mut claim, &[value, !value]);
-    if ring.publish(claim, &[value, !value]) {
+    if ring.publish(claim, &[value, !value]).is_seen {
         done.push(value);
     }
     Ok(done)
@@ -211,7 +211,7 @@ fn who_is_in_a_readers_way_is_named() {
     let claim = ring.claim(party(3), false, &mut |_| {}).unwrap();
     assert_eq!(send(&ring, 2, false), Ok(vec![]));
     assert!(matches!(ring.next(&mut reader), Ok(Next::Pending(p)) if p == party(3)));
-    assert!(!ring.publish(claim, &[1, !1]));
+    assert!(!ring.publish(claim, &[1, !1]).is_seen);
     for value in 1..=2 {
         assert!(
             matches!(ring.next(&mut reader), Ok(Next::Ready(it)) if ring.first(&it)[0] == value)
@@ -235,7 +235,7 @@ fn what_is_in_a_senders_way_is_what_a_claim_would_say() {
         assert_eq!(ring.in_the_way(is_dropping), refused);
         assert_eq!(ring.claim(party(0), is_dropping, &mut |_| {}).err(), refused);
     }
-    assert!(!ring.publish(slow, &[1, !1]));
+    assert!(!ring.publish(slow, &[1, !1]).is_seen);
     assert_eq!(ring.in_the_way(false), Some(Refused::Full(None)));
     assert_eq!(ring.in_the_way(true), None, "the oldest can be dropped");
     assert_eq!(receive(&ring, &mut reader), Some((1, true)));
@@ -250,7 +250,7 @@ fn what_is_being_sent_when_a_reader_comes_is_seen_or_not_for_it() {
         send(&ring, 1, false).unwrap();
         let claim = ring.claim(party(0), false, &mut |_| {}).unwrap();
         let mut reader = is_first.then(|| ring.subscribe(party(1)).unwrap());
-        assert_eq!(ring.publish(claim, &[2, !2]), !is_first);
+        assert_eq!(ring.publish(claim, &[2, !2]).is_seen, !is_first);
         let reader = reader.get_or_insert_with(|| ring.subscribe(party(1)).unwrap());
         assert_eq!(receive(&ring, reader), is_first.then_some((2, true)));
         send(&ring, 3, false).unwrap();

@@ -2,8 +2,8 @@
 //!
 //! # The way of a task
 //!
-//! `pending` (here, can be cancelled) → the channel of tasks, at most [`in_hand_max`](Core::in_hand_max) of them → a
-//! worker → the channel of answers → whoever has the [lead](super::lead) → its [`Slot`](super::job::Slot).
+//! `pending` (here, can be cancelled) -> the channel of tasks, at most `in_hand_max` of them -> a
+//! worker -> the channel of answers -> whoever has the [lead](super::lead) -> its [`Slot`](super::job::Slot).
 //!
 //! So to submit never blocks and never fails for want of room: what waits, waits in this process. The channel holds as many tasks as keep
 //! the workers busy while an answer is on its way, which are many if they are short.
@@ -14,21 +14,20 @@
 //! doing; after the last delivery that is a dead letter, which ends the future of just this task.
 
 use super::super::executor::{Tally, closed};
-use super::super::task::{self, Entry};
 use super::board::Board;
 use super::crew::Seat;
-use super::job::{Asked, Job, Kind, Outcome, Slot, job_head, outcome, split_answer, split_job};
+use super::job::{Asked, Job, Kind, Outcome, outcome, split_answer};
 use super::lead::Lead;
 use super::options::Settings;
 use super::worker::{Exit, Setup};
-use crate::channel::{Receiver, Sender, TrySendError};
+use crate::channel::{Receiver, Sender};
 use crate::error::{Error, ErrorKind, Result};
 use crate::letter::Letter;
 use crate::process::{JoinHandle, ProcessOptions};
 use crossdock_sys::events::Events;
 use crossdock_sys::fork;
 use parking_lot::{Condvar, Mutex};
-use serde::Serialize;
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::PipeWriter;
 use std::sync::Arc;
@@ -38,9 +37,14 @@ use std::time::Duration;
 /// Tasks that a worker has at hand at most, its own included.
 pub(super) const IN_HAND_MAX: usize = 32;
 /// The work that is to lie ready for each worker.
-const READY: Duration = Duration::from_micros(500);
+pub(super) const READY: Duration = Duration::from_micros(500);
 /// Answers after which the time that tasks take is looked at again.
 const MEASURE_EVERY: u64 = 64;
+
+thread_local! {
+    /// Whether this thread is telling somebody of a result, and so may be in a callback.
+    pub(super) static IS_TELLING: Cell<bool> = const { Cell::new(false) };
+}
 
 /// Starts a worker.
 pub(super) type Start = Box<dyn Fn(ProcessOptions, Setup) -> Result<JoinHandle<Exit>> + Send>;
@@ -51,7 +55,7 @@ pub(super) struct Core {
     pub(super) setup: Setup,
     /// Of this process, when it made the pool.
     generation: u64,
-    numbers: AtomicU64,
+    pub(super) numbers: AtomicU64,
     pub(super) state: Mutex<State>,
     /// The pool has ended, or somebody has been told of a result.
     pub(super) changed: Condvar,
@@ -114,7 +118,7 @@ pub(super) struct State {
 
 /// How long a task takes, as far as is known.
 pub(super) struct Pace {
-    each: Duration,
+    pub(super) each: Duration,
     /// When that was last looked at: answers, and the time of all workers.
     answers: u64,
     busy: Duration,
@@ -145,7 +149,7 @@ impl State {
         self.pending.is_empty() && self.sent.is_empty()
     }
 
-    fn check_open(&self) -> Result<()> {
+    pub(super) fn check_open(&self) -> Result<()> {
         match &self.phase {
             Phase::Open => Ok(()),
             Phase::Closed => Err(closed()),
@@ -198,75 +202,6 @@ impl Core {
         self.generation == fork::generation()
     }
 
-    /// Takes work of which `slot` is to hear.
-    pub(super) fn submit<A: Serialize>(
-        &self,
-        entry: &'static Entry,
-        argument: A,
-        (limit, calls): (Option<Duration>, u64),
-        slot: Box<dyn Slot>,
-    ) -> Result<()> {
-        let job = self.job(entry, argument, (limit, calls), slot).map_err(|(error, _)| error)?;
-        self.enqueue(job).map_err(|(error, _)| error)
-    }
-
-    /// As [`submit`](Self::submit); `slot` hears as well if it is not taken, and gets what it can have back.
-    pub(super) fn submit_or_settle<A: Serialize>(
-        &self,
-        entry: &'static Entry,
-        argument: A,
-        slot: Box<dyn Slot>,
-    ) {
-        match self.job(entry, argument, (None, 1), slot) {
-            Err((error, slot)) => slot.settle(Outcome::Failed(error)),
-            Ok(job) => {
-                let Err((error, mut job)) = self.enqueue(job) else { return };
-                job.asked.slot.settle(match split_job(&mut job.letter) {
-                    Ok(_) => Outcome::Died(error, job.letter),
-                    Err(_) => Outcome::Failed(error),
-                });
-            }
-        }
-    }
-
-    fn job<A: Serialize>(
-        &self,
-        entry: &'static Entry,
-        argument: A,
-        (limit, calls): (Option<Duration>, u64),
-        slot: Box<dyn Slot>,
-    ) -> Result<Job, (Error, Box<dyn Slot>)> {
-        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        let seal = || Letter::seal(&job_head(number, task::id(entry)?), argument)?.for_channel();
-        let mut letter = match seal() {
-            Ok(letter) => letter,
-            Err(error) => return Err((error, slot)),
-        };
-        let kept = letter.take_kept();
-        let limit = limit.or(self.settings.limit);
-        Ok(Job { number, letter, asked: Asked { slot, limit, calls, entry, _kept: kept } })
-    }
-
-    #[expect(clippy::result_large_err, reason = "the job comes back, without an allocation")]
-    fn enqueue(&self, job: Job) -> Result<(), (Error, Job)> {
-        if let Err(error) = self.check_current() {
-            return Err((error, job));
-        }
-        let mut state = self.state.lock();
-        if let Err(error) = state.check_open() {
-            return Err((error, job));
-        }
-        state.pending.push_back(job);
-        let told = self.refill(&mut state);
-        if state.is_collector_asleep {
-            state.is_collector_asleep = false;
-            self.collector.notify_one();
-        }
-        drop(state);
-        self.tell(told);
-        Ok(())
-    }
-
     pub(super) fn check_open(&self) -> Result<()> {
         self.check_current()?;
         self.state.lock().check_open()
@@ -279,44 +214,6 @@ impl Core {
         Err(Error::forked(&format!("pool \"{}\"", self.settings.name)))
     }
 
-    /// Tasks that are in the channel or with a worker, at most.
-    fn in_hand_max(&self, state: &State) -> usize {
-        let workers = self.settings.workers;
-        let ready = READY.as_nanos() / state.pace.each.as_nanos().max(1);
-        let each = usize::try_from(ready).unwrap_or(usize::MAX).min(IN_HAND_MAX - 1);
-        workers + (workers * each).max(1)
-    }
-
-    /// Hands out what there is room for.
-    #[must_use]
-    pub(super) fn refill(&self, state: &mut State) -> Vec<Told> {
-        let mut told = Vec::new();
-        while state.sent.len() < self.in_hand_max(state)
-            && let Some(job) = state.pending.pop_front()
-        {
-            if !job.asked.slot.start() {
-                // It was cancelled, and whoever did that was told.
-                continue;
-            }
-            let Some(tasks) = state.links.as_ref().and_then(|links| links.tasks.as_ref()) else {
-                break;
-            };
-            let Job { number, letter, asked } = job;
-            match tasks.try_send(letter) {
-                Ok(()) => {
-                    state.limited += usize::from(asked.limit.is_some());
-                    state.sent.insert(number, asked);
-                }
-                Err(TrySendError::Full(letter)) => {
-                    state.pending.push_front(Job { number, letter, asked });
-                    break;
-                }
-                Err(error) => told.push(self.end(asked, Outcome::Failed(error.into()))),
-            }
-        }
-        told
-    }
-
     /// From now on the pool has not ended before somebody has been told of this.
     pub(super) fn end(&self, asked: Asked, outcome: Outcome) -> Told {
         self.settling.fetch_add(1, Ordering::SeqCst);
@@ -326,7 +223,9 @@ impl Core {
     /// Tells who waits. Nothing may be locked, not even the lead, if that may call what users wrote.
     pub(super) fn tell(&self, told: impl IntoIterator<Item = Told>) {
         for Told(asked, outcome) in told {
+            let outer = IS_TELLING.replace(true);
             asked.slot.settle(outcome);
+            IS_TELLING.set(outer);
             self.settling.fetch_sub(1, Ordering::SeqCst);
         }
     }
@@ -343,6 +242,7 @@ impl Core {
         if kind == Kind::Ready {
             return Ok(Vec::new());
         }
+        state.expired.remove(&number);
         let asked = state.take(number);
         let told = asked.map(|asked| {
             self.count(&mut state, kind == Kind::Done, asked.calls);

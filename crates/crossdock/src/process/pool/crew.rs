@@ -7,6 +7,7 @@ use super::worker::{Exit, Setup};
 use crate::error::{Error, ErrorKind, Result};
 use crate::letter::Letter;
 use crate::process::JoinHandle;
+use crate::trace;
 use std::io::Write;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -59,6 +60,9 @@ impl Core {
         if watched.is_err() || matches!(state.phase, Phase::Over(_)) {
             state.crew[seat].kill();
         }
+        // It is to hear that the worker is ready.
+        state.is_collector_asleep = false;
+        self.collector.notify_one();
         drop(state);
         watched.map_err(|error| Error::os("cannot watch a worker", error))
     }
@@ -94,6 +98,9 @@ impl Core {
         self.lead.rouse();
         if !has_work {
             return;
+        }
+        if let Err(error) = &end {
+            trace::worker_lost(&self.settings.name, seat, error);
         }
         let is_broken = !was_ready && end.as_ref().is_err_and(|e| e.kind() == ErrorKind::Panicked);
         if is_broken || is_hopeless {
@@ -165,7 +172,7 @@ impl Core {
             }
         }
         if let Some(links) = &state.links {
-            links.board.note(seat, None);
+            links.board.clear(seat);
         }
         told
     }
@@ -211,7 +218,11 @@ impl Core {
             let Some((number, since)) = current else { continue };
             let limit = state.sent.get(&number).and_then(|asked| asked.limit);
             let is_late = limit.is_some_and(|limit| now - since >= limit);
-            if is_late && let Some(asked) = state.take(number) {
+            if !is_late && !state.expired.contains(&number) || !board.condemn(seat, number) {
+                continue;
+            }
+            state.crew[seat].kill();
+            if let Some(asked) = state.take(number) {
                 self.count(&mut state, false, asked.calls);
                 state.expired.insert(number);
                 let text = format!(
@@ -221,9 +232,6 @@ impl Core {
                 );
                 let error = Error::new(ErrorKind::TimedOut, text);
                 told.push(self.end(asked, Outcome::Failed(error)));
-            }
-            if state.expired.contains(&number) {
-                state.crew[seat].kill();
             }
         }
         drop(state);

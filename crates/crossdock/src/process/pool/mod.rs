@@ -24,6 +24,7 @@
 //! | one result, now | [`Pool::apply`] |
 //! | one result, later | [`Pool::apply_async`], and [`Future`] |
 //! | the results of many calls, all at once, in order | [`Pool::map`], [`Pool::map_async`] |
+//! | the same with a function of several arguments | [`Pool::starmap`], [`Pool::starmap_async`] |
 //! | them one by one, as soon as they are there, of arguments that may be endless | [`Pool::imap`], [`Pool::imap_unordered`] |
 //! | each worker to change its part of one array, in place | [`Pool::for_each_chunk_mut`] |
 //! | a chunk size, a limit of time, progress | [`Pool::calls`] |
@@ -51,14 +52,17 @@ mod job;
 mod lead;
 mod options;
 mod parts;
+mod star;
 mod stats;
 mod stream;
+mod submit;
 mod threads;
 mod worker;
 
 pub use calls::Calls;
 pub use options::{PoolOptions, WORKERS_MAX};
 pub use parts::PartsError;
+pub use star::Star;
 pub use stats::{PoolStats, WorkerStats};
 pub use stream::Imap;
 
@@ -158,12 +162,11 @@ impl Pool {
         self.calls().apply_async(task, argument)
     }
 
-    /// Calls `task` with each of `arguments`, and waits for all results. Several arguments are a tuple.
+    /// Calls `task` with each of `arguments`, and waits for all results.
     ///
     /// # Errors
     ///
     /// As those of [`apply`](Self::apply); of several errors, that of the first argument. All calls have ended then.
-    #[doc(alias = "starmap")]
     pub fn map<F, I, R>(&self, task: F, arguments: I) -> Result<Vec<R>>
     where
         I: IntoIterator<Item: Serialize + DeserializeOwned + Send + 'static>,
@@ -178,7 +181,6 @@ impl Pool {
     /// # Errors
     ///
     /// As those of [`apply_async`](Self::apply_async); what is wrong with single calls, the future says.
-    #[doc(alias = "starmap_async")]
     pub fn map_async<F, I, R>(&self, task: F, arguments: I) -> Result<Future<Vec<R>>>
     where
         I: IntoIterator<Item: Serialize + DeserializeOwned + Send + 'static>,
@@ -231,8 +233,13 @@ impl Pool {
     /// # Errors
     ///
     /// What ended a pool that has failed. [`ErrorKind::Forked`]: it belongs to the process that has forked this one.
+    /// [`ErrorKind::Busy`]: a callback joins it, and the end of that is waited for.
     pub fn join(self) -> Result<()> {
         self.core.check_current()?;
+        if core::IS_TELLING.get() {
+            let text = format!("a callback cannot join pool \"{}\"", self.name());
+            return Err(Error::new(ErrorKind::Busy, text).named(self.name()));
+        }
         self.core.close();
         self.await_end();
         match &self.core.state.lock().phase {
@@ -250,17 +257,19 @@ impl Pool {
         }
     }
 
-    /// Waits until nothing of it is left but this.
+    /// Waits until nothing of it is left but this, unless this is called in a callback.
     fn await_end(&self) {
+        if core::IS_TELLING.get() {
+            // Somebody waits for this very callback to return.
+            return;
+        }
         let mut state = self.core.state.lock();
         while !state.has_ended || !self.core.is_settled() {
             self.core.changed.wait_for(&mut state, LOOK_EVERY);
         }
         drop(state);
-        let me = thread::current().id();
         for thread in std::mem::take(&mut *self.threads.lock()) {
-            // A callback may have been the last to have the pool.
-            if thread.thread().id() != me && thread.join().is_err() {
+            if thread.join().is_err() {
                 // It calls nothing of the user's that it does not catch, so this is not to be expected; and it has ended.
                 self.core
                     .tally

@@ -74,6 +74,9 @@ impl Pool {
         F: Fn(usize, &mut ArrayMut<T>) + Copy + Send + 'static,
     {
         assert!(rows > 0, "an array cannot be cut into parts of 0 rows");
+        if array.is_empty() {
+            return Ok(array);
+        }
         let entry = entry_of(move |(first_row, mut part): (usize, ArrayMut<T>)| {
             let called = catch_unwind(AssertUnwindSafe(|| task(first_row, &mut part)));
             let panic = called.err().map(|payload| last_panic(&*payload).cut());

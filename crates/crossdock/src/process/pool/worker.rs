@@ -87,16 +87,16 @@ impl Worker {
             let (mut letter, receipt) = delivery.split();
             let (job, id) = split_job(&mut letter)?;
             let seat = self.setup.seat as usize;
-            self.board.note(seat, Some(job));
+            self.board.begin(seat, job);
             let begun_ns = now_ns();
             let answer = self.call(job, id, letter);
             self.board.note_time(seat, now_ns() - begun_ns);
             self.answer(answer?)?;
-            self.board.note(seat, None);
+            let may_go_on = self.board.end(seat, job);
             // If another one gets it as well, the pool knows of this result.
             let _ = receipt.acknowledge();
             done += 1;
-            if self.is_worn_out(done) {
+            if !may_go_on || self.is_worn_out(done) {
                 return Ok(Exit::Retired);
             }
         }

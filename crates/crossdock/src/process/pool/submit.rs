@@ -1,0 +1,120 @@
+//! Work comes in, and goes out to the workers.
+
+use super::super::task::{self, Entry};
+use super::core::{Core, IN_HAND_MAX, READY, State, Told};
+use super::job::{Asked, Job, Outcome, Slot, job_head, split_job};
+use crate::channel::TrySendError;
+use crate::error::{Error, Result};
+use crate::letter::Letter;
+use serde::Serialize;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+impl Core {
+    /// Takes work of which `slot` is to hear.
+    pub(super) fn submit<A: Serialize>(
+        &self,
+        entry: &'static Entry,
+        argument: A,
+        (limit, calls): (Option<Duration>, u64),
+        slot: Box<dyn Slot>,
+    ) -> Result<()> {
+        let job = self.job(entry, argument, (limit, calls), slot).map_err(|(error, _)| error)?;
+        self.enqueue(job).map_err(|(error, _)| error)
+    }
+
+    /// As [`submit`](Self::submit); `slot` hears as well if it is not taken, and gets what it can have back.
+    pub(super) fn submit_or_settle<A: Serialize>(
+        &self,
+        entry: &'static Entry,
+        argument: A,
+        slot: Box<dyn Slot>,
+    ) {
+        match self.job(entry, argument, (None, 1), slot) {
+            Err((error, slot)) => slot.settle(Outcome::Failed(error)),
+            Ok(job) => {
+                let Err((error, mut job)) = self.enqueue(job) else { return };
+                job.asked.slot.settle(match split_job(&mut job.letter) {
+                    Ok(_) => Outcome::Died(error, job.letter),
+                    Err(_) => Outcome::Failed(error),
+                });
+            }
+        }
+    }
+
+    fn job<A: Serialize>(
+        &self,
+        entry: &'static Entry,
+        argument: A,
+        (limit, calls): (Option<Duration>, u64),
+        slot: Box<dyn Slot>,
+    ) -> Result<Job, (Error, Box<dyn Slot>)> {
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let seal = || Letter::seal(&job_head(number, task::id(entry)?), argument)?.for_channel();
+        let mut letter = match seal() {
+            Ok(letter) => letter,
+            Err(error) => return Err((error, slot)),
+        };
+        let kept = letter.take_kept();
+        let limit = limit.or(self.settings.limit);
+        Ok(Job { number, letter, asked: Asked { slot, limit, calls, entry, _kept: kept } })
+    }
+
+    #[expect(clippy::result_large_err, reason = "the job comes back, without an allocation")]
+    fn enqueue(&self, job: Job) -> Result<(), (Error, Job)> {
+        if let Err(error) = self.check_current() {
+            return Err((error, job));
+        }
+        let mut state = self.state.lock();
+        if let Err(error) = state.check_open() {
+            return Err((error, job));
+        }
+        state.pending.push_back(job);
+        let told = self.refill(&mut state);
+        if state.is_collector_asleep {
+            state.is_collector_asleep = false;
+            self.collector.notify_one();
+        }
+        drop(state);
+        self.tell(told);
+        Ok(())
+    }
+
+    /// Tasks that are in the channel or with a worker, at most.
+    fn in_hand_max(&self, state: &State) -> usize {
+        let workers = self.settings.workers;
+        let ready = READY.as_nanos() / state.pace.each.as_nanos().max(1);
+        let each = usize::try_from(ready).unwrap_or(usize::MAX).min(IN_HAND_MAX - 1);
+        workers + (workers * each).max(1)
+    }
+
+    /// Hands out what there is room for.
+    #[must_use]
+    pub(super) fn refill(&self, state: &mut State) -> Vec<Told> {
+        let mut told = Vec::new();
+        while state.sent.len() < self.in_hand_max(state)
+            && let Some(job) = state.pending.pop_front()
+        {
+            if !job.asked.slot.start() {
+                // It was cancelled, and whoever did that was told.
+                continue;
+            }
+            let Some(tasks) = state.links.as_ref().and_then(|links| links.tasks.as_ref()) else {
+                break;
+            };
+            let Job { number, letter, asked } = job;
+            match tasks.try_send(letter) {
+                Ok(()) => {
+                    state.limited += usize::from(asked.limit.is_some());
+                    state.sent.insert(number, asked);
+                }
+                Err(TrySendError::Full(letter)) => {
+                    state.pending.push_front(Job { number, letter, asked });
+                    break;
+                }
+                Err(error) => told.push(self.end(asked, Outcome::Failed(error.into()))),
+            }
+        }
+        told
+    }
+}
