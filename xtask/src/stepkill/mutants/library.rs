@@ -2,7 +2,7 @@
 
 use super::Mutant;
 
-pub(super) const MUTANTS: [Mutant; 21] = [
+pub(super) const MUTANTS: [Mutant; 20] = [
     Mutant {
         name: "a message is sent before its memory is handed over",
         file: "crossdock/src/channel/queue.rs",
@@ -210,28 +210,22 @@ pub(super) const MUTANTS: [Mutant; 21] = [
         situation: "insert",
     },
     Mutant {
-        name: "a table is reached before it is full",
+        name: "a table is free before another takes its place",
         file: "crossdock-core/src/collection/table.rs",
-        original: "        new.iter().for_each(|slot| slot.store(EMPTY));",
-        bug: "        new.iter().for_each(|slot| slot.store(EMPTY));
-        self.heap.commit_root(exponent, at);",
+        original: "        self.heap.commit_root(exponent, at);
+        self.heap.shard.used.store(live);
+        if let Some((exponent, at)) = before {
+            self.heap.give(at, 8 << exponent)?;
+        }",
+        bug: "        if let Some((exponent, at)) = before {
+            self.heap.give(at, 8 << exponent)?;
+        }
+        self.heap.commit_root(exponent, at);
+        self.heap.shard.used.store(live);",
         part: "library",
         primitive: "map",
         scenarios: "S1",
         situation: "the table grows",
-    },
-    Mutant {
-        name: "the poison is gone before all is in order",
-        file: "crossdock/src/collections/writer.rs",
-        original: "        self.tidy()?;
-        if self.file.kind",
-        bug: "        self.shard.lock.clear_poison();
-        self.tidy()?;
-        if self.file.kind",
-        part: "library",
-        primitive: "map",
-        scenarios: "S4",
-        situation: "remove",
     },
     Mutant {
         name: "a list is longer before its item is there",
