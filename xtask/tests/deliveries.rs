@@ -19,7 +19,7 @@ fn each_message_is_received_as_promised_though_senders_and_receivers_are_killed(
     let (succeeded, text) = deliveries(&[]);
     let last = text.lines().last().unwrap_or_default();
     assert!(succeeded && last.starts_with("deliveries: "), "{text}");
-    assert_eq!(text.matches("left: 0 processes, 0 names, 0 bytes").count(), 4, "{text}");
+    assert_eq!(text.matches("left: 0 processes, 0 names, 0 bytes").count(), 5, "{text}");
 }
 
 #[test]
