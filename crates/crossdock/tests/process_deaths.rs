@@ -325,6 +325,7 @@ fn a_fork_server_that_is_killed_is_replaced_and_its_children_go_on() {
         let comm = std::fs::read_to_string(format!("/proc/{server}/comm")).unwrap();
         assert_eq!(comm, "fork-server\n");
         kill(server);
+        await_that("it has ended", || state(server).is_none_or(|(state, _)| state == 'Z'));
         let next = start();
         assert_eq!(state(server), None, "it is no zombie");
         let (_, next_server) = state(next.pid()).unwrap();

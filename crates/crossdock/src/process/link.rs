@@ -79,6 +79,8 @@ impl State {
         match report {
             Report::Ended { status } => self.end = Some(End::Known(ExitStatus::from_raw(status))),
             Report::Begun => self.has_begun = true,
+            // Of a child that nobody has taken.
+            Report::Started { .. } | Report::NotStarted { .. } => {}
             _ => self.report = Some((report, Post::received(tail.to_vec(), files))),
         }
         Ok(())

@@ -1,27 +1,44 @@
 //! The fork server of this process: started once, at the first use, and again if it is killed.
 
 use super::super::failure::died;
-use super::super::fork_server::{HAS_STDERR, HAS_STDOUT};
+use super::super::fork_server::{HAS_STDERR, HAS_STDOUT, WANTED};
 use super::super::link::Link;
 use super::super::options::{Output, StartMethod};
 use super::super::post::Post;
 use super::super::wire::{self, Job, Report, TaskId};
-use super::{Order, Prepared, spawn};
+use super::{Order, spawn};
 use crate::error::{Error, ErrorKind, Result};
 use crossdock_sys::child::Child;
+use crossdock_sys::clock::Deadline;
 use crossdock_sys::fork;
-use crossdock_sys::line::{Line, Packet};
+use crossdock_sys::line::Line;
 use parking_lot::Mutex;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::Duration;
 
-/// The server, and the fork generation of the process whose it is.
-static SERVER: Mutex<Option<(u64, Arc<Link>)>> = Mutex::new(None);
+/// The server, and the child that it has ready.
+static SERVER: Mutex<Option<Stock>> = Mutex::new(None);
 
-/// Servers that are tried: each may be killed at any moment.
-const TRIES_MAX: usize = 3;
+/// Servers, and children that were ready, that are tried: each may be killed at any moment.
+const TRIES_MAX: usize = 4;
+
+/// What this process has of its fork server.
+struct Stock {
+    /// The fork generation of the process whose server it is.
+    generation: u64,
+    server: Arc<Link>,
+    /// Whether a child has been asked for and not been heard of.
+    is_asked: bool,
+}
+
+/// A child that waits for work.
+struct Spare {
+    child: Child,
+    line: Line,
+}
 
 pub(super) fn start(
     order: Order,
@@ -29,126 +46,150 @@ pub(super) fn start(
     argument: &Post,
     is_awaited: bool,
 ) -> Result<Arc<Link>> {
-    let mut tries = 0;
-    let (prepared, server, child, early) = loop {
-        tries += 1;
-        // A new line each time: a child of the last server may still get the old one, and finds it closed.
-        let prepared = order.prepare(Job::Task(id), argument, is_awaited)?;
-        match ask(&order, &prepared)? {
-            Answer::Started(server, child, early) => break (prepared, server, child, early),
-            // Nobody has read what is to be done, so nobody does it.
-            Answer::Unread(why) if why.kind() == ErrorKind::Died && tries < TRIES_MAX => {}
-            Answer::Unread(why) | Answer::Lost(why) => return Err(cannot_start(&order, &why)),
-        }
-    };
-    let Prepared { ours, theirs, stdout, stderr } = prepared;
-    // From now on, the end of the line is that of the child.
-    drop(theirs);
-    let output = order.captured(stdout, stderr);
-    let link = Link::new(order.name, ours, child, Some(server), output);
-    for report in early {
-        link.note(report)?;
-    }
-    Ok(Arc::new(link))
-}
-
-/// What comes of asking a server for a child.
-enum Answer {
-    /// The server has made it. What it has reported before the server did comes with it.
-    Started(Arc<Link>, Child, Vec<Packet>),
-    /// The server has ended before anybody read the request.
-    Unread(Error),
-    /// The server has ended, and a child that nobody knows has read the request.
-    Lost(Error),
-}
-
-fn ask(order: &Order, prepared: &Prepared) -> Result<Answer> {
-    let Prepared { ours, theirs, stdout, stderr } = prepared;
-    let mut files = vec![theirs.as_fd()];
+    let request = order.request(Job::Task(id), argument, is_awaited)?;
+    let [stdout, stderr] = order.outputs()?;
+    let mut files = Vec::new();
     let mut flags = 0;
-    for (file, flag) in [(stdout, HAS_STDOUT), (stderr, HAS_STDERR)] {
+    for (file, flag) in [(&stdout, HAS_STDOUT), (&stderr, HAS_STDERR)] {
         if let Some(file) = file {
             files.push(file.as_fd());
             flags |= flag;
         }
     }
-    let server = server()?;
-    // Room for the answer: a child that cannot be held must not be made.
-    let room = File::open("/dev/null").map_err(|error| order.failed(error))?;
-    match server.line.send(&[flags], &files) {
-        // It has ended.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-        Err(error) => return Err(order.failed(error)),
-        Ok(()) => {
-            if let Some((child, early)) = await_start(order, ours, &server, room)? {
-                return Ok(Answer::Started(server, child, early));
-            }
-        }
-    }
-    server.await_end(None)?;
-    let why = server.outcome().map_or_else(|error| error, |_| died(&server.name, server.status()));
-    Ok(match theirs.try_receive() {
-        Ok(Some(_)) => Answer::Unread(why),
-        _ => Answer::Lost(why),
-    })
-}
-
-/// The server, alive as far as is known.
-fn server() -> Result<Arc<Link>> {
-    let mut place = SERVER.lock();
-    // The server of a process that has forked this one is not for this one.
-    let is_ours = |(generation, server): &&(u64, Arc<Link>)| {
-        *generation == fork::generation() && !server.has_ended()
-    };
-    if let Some((_, server)) = place.as_ref().filter(is_ours) {
-        return Ok(Arc::clone(server));
-    }
-    fork::watch();
-    let order = Order {
-        name: "fork-server".to_owned(),
-        start: StartMethod::Spawn,
-        is_daemon: true,
-        is_forced: false,
-        stdout: Output::Inherit,
-        stderr: Output::Inherit,
-        command: None,
-    };
-    let server = spawn::start(order, Job::ForkServer, &Post::empty(), false)?;
-    *place = Some((fork::generation(), Arc::clone(&server)));
-    Ok(server)
-}
-
-/// The child, when the server has told that it has made it, and what the child has reported before that;
-/// `None` when the server has ended before.
-///
-/// `room` is the descriptor that is closed for that of the child.
-fn await_start(
-    order: &Order,
-    line: &Line,
-    server: &Link,
-    room: File,
-) -> Result<Option<(Child, Vec<Packet>)>> {
-    let mut early = Vec::new();
-    let mut room = Some(room);
+    let mut tries = 0;
     loop {
-        let has_come = line.await_packet_or(&server.child).map_err(|error| order.failed(error))?;
-        if !has_come {
-            return Ok(None);
+        tries += 1;
+        let mut place = SERVER.lock();
+        let stock = current(&mut place)?;
+        let (server, spare) = (Arc::clone(&stock.server), stock.take(&order));
+        match spare {
+            Ok(Spare { child, line }) => {
+                let sent = line
+                    .send(&[flags], &files)
+                    .and_then(|()| line.send(&request, &argument.files()));
+                stock.ask();
+                drop(place);
+                match sent {
+                    Ok(()) => {
+                        let output = order.captured(stdout, stderr);
+                        return Ok(Arc::new(Link::new(
+                            order.name,
+                            line,
+                            child,
+                            Some(server),
+                            output,
+                        )));
+                    }
+                    // It was killed while it waited.
+                    Err(error)
+                        if error.kind() == io::ErrorKind::BrokenPipe && tries < TRIES_MAX => {}
+                    Err(error) => return Err(order.failed(error)),
+                }
+            }
+            // Nobody has been told what is to be done.
+            Err(Refused::ServerEnded) => {
+                *place = None;
+                drop(place);
+                server.await_end(None)?;
+                let why = server
+                    .outcome()
+                    .map_or_else(|error| error, |_| died(&server.name, server.status()));
+                if why.kind() != ErrorKind::Died || tries == TRIES_MAX {
+                    return Err(cannot_start(&order, &why));
+                }
+            }
+            Err(Refused::Failed(error)) => return Err(error),
         }
-        drop(room.take());
-        let packet = line.receive().map_err(|error| order.failed(error))?;
-        let Some(mut packet) = packet else { return Ok(None) };
-        match wire::decode::<Report>(&packet.bytes)?.0 {
-            Report::Started { pid } => {
-                let no_pidfd =
-                    || Error::corrupt("the answer of a fork server", "a file is missing");
-                let pidfd = packet.files.pop().ok_or_else(no_pidfd)?;
-                return Ok(Some((Child::from_pidfd(pid, pidfd), early)));
+    }
+}
+
+/// Why there is no child.
+enum Refused {
+    ServerEnded,
+    Failed(Error),
+}
+
+/// The server, alive as far as is known; it has been asked for a child.
+fn current(place: &mut Option<Stock>) -> Result<&mut Stock> {
+    // The server of a process that has forked this one is not for this one.
+    let is_ours =
+        |stock: &Stock| stock.generation == fork::generation() && !stock.server.has_ended();
+    if !place.as_ref().is_some_and(is_ours) {
+        fork::watch();
+        let order = Order {
+            name: "fork-server".to_owned(),
+            start: StartMethod::Spawn,
+            is_daemon: true,
+            is_forced: false,
+            stdout: Output::Inherit,
+            stderr: Output::Inherit,
+            command: None,
+        };
+        let server = spawn::start(order, Job::ForkServer, &Post::empty(), false)?;
+        *place = None;
+        return Ok(place.insert(Stock { generation: fork::generation(), server, is_asked: false }));
+    }
+    place.as_mut().ok_or_else(|| Error::corrupt("the fork server", "it has gone"))
+}
+
+impl Stock {
+    /// Asks for a child. If the server has ended, whoever wants the child sees it.
+    fn ask(&mut self) {
+        if !self.is_asked {
+            self.is_asked = self.server.line.send(WANTED, &[]).is_ok();
+        }
+    }
+
+    /// The child that is ready, or will be soon.
+    fn take(&mut self, order: &Order) -> Result<Spare, Refused> {
+        let failed = |error| Refused::Failed(order.failed(error));
+        // What was asked for before may have failed for reasons of then.
+        let mut may_ask_again = self.is_asked;
+        loop {
+            self.ask();
+            if !self.is_asked {
+                return Err(Refused::ServerEnded);
             }
-            Report::NotStarted { errno } => {
-                return Err(not_started(order, io::Error::from_raw_os_error(errno)));
+            // Room for the answer: a child that cannot be held must not be taken.
+            let room = [
+                File::open("/dev/null").map_err(failed)?,
+                File::open("/dev/null").map_err(failed)?,
+            ];
+            let server = &self.server;
+            if !server.line.await_packet_or(&server.child).map_err(failed)? {
+                return Err(Refused::ServerEnded);
             }
-            _ => early.push(packet),
+            drop(room);
+            let Some(packet) = server.line.receive().map_err(failed)? else {
+                return Err(Refused::ServerEnded);
+            };
+            self.is_asked = false;
+            // Nobody would hear how a child ends that a dead server has made.
+            let now = Some(Deadline::after(Duration::ZERO));
+            if server.child.await_end(now).map_err(failed)? {
+                return Err(Refused::ServerEnded);
+            }
+            match wire::decode::<Report>(&packet.bytes).map_err(Refused::Failed)?.0 {
+                Report::Started { pid } => {
+                    let mut files = packet.files.into_iter();
+                    let (Some(pidfd), Some(line)) = (files.next(), files.next()) else {
+                        let error =
+                            Error::corrupt("the answer of a fork server", "a file is missing");
+                        return Err(Refused::Failed(error));
+                    };
+                    return Ok(Spare { child: Child::from_pidfd(pid, pidfd), line: line.into() });
+                }
+                Report::NotStarted { .. } if may_ask_again => may_ask_again = false,
+                Report::NotStarted { errno } => {
+                    let error = io::Error::from_raw_os_error(errno);
+                    return Err(Refused::Failed(not_started(order, error)));
+                }
+                // It says why it ends.
+                _ => {
+                    server.note(packet).map_err(Refused::Failed)?;
+                    return Err(Refused::ServerEnded);
+                }
+            }
         }
     }
 }

@@ -76,8 +76,8 @@ pub(super) fn task(order: Order, id: TaskId, mut argument: Letter) -> Result<Arc
 }
 
 impl Order {
-    /// Tells the process what to do, though it does not exist yet.
-    fn prepare(&self, job: Job, argument: &Post, is_awaited: bool) -> Result<Prepared> {
+    /// What the process is to be told.
+    fn request(&self, job: Job, argument: &Post, is_awaited: bool) -> Result<Vec<u8>> {
         let request = Request {
             build: task::build()?,
             name: &self.name,
@@ -86,14 +86,26 @@ impl Order {
             is_awaited,
             job,
         };
-        let message = wire::encode(&request, argument.bytes())?;
+        wire::encode(&request, argument.bytes())
+    }
+
+    /// Its stdout and stderr, where they are others than ours.
+    fn outputs(&self) -> Result<[Option<File>; 2]> {
+        let outputs = || Ok([open(self.stdout)?, open(self.stderr)?]);
+        outputs().map_err(|error| self.failed(error))
+    }
+
+    /// Tells the process what to do, though it does not exist yet.
+    fn prepare(&self, job: Job, argument: &Post, is_awaited: bool) -> Result<Prepared> {
+        let message = self.request(job, argument, is_awaited)?;
         let prepare = || {
             let (ours, theirs) = Line::pair()?;
             ours.send(&message, &argument.files())?;
-            let [stdout, stderr] = [open(self.stdout)?, open(self.stderr)?];
-            Ok(Prepared { ours, theirs, stdout, stderr })
+            Ok((ours, theirs))
         };
-        prepare().map_err(|error| self.failed(error))
+        let (ours, theirs) = prepare().map_err(|error| self.failed(error))?;
+        let [stdout, stderr] = self.outputs()?;
+        Ok(Prepared { ours, theirs, stdout, stderr })
     }
 
     /// The error of an argument that cannot travel.
