@@ -89,7 +89,7 @@ fn damages() {
             // It may just be being made anew, or be over.
             let more = damage(&mut numbers, name).is_ok();
             let add = |words: u64| (more && words != OVER).then(|| words + 1);
-            drop(damaged.fetch_update(SeqCst, SeqCst, add));
+            let _ = damaged.fetch_update(SeqCst, SeqCst, add);
         }
     }
 }

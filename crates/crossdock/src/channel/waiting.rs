@@ -7,7 +7,7 @@ use crossdock_core::signal::SLICE;
 use crossdock_sys::clock::{Deadline, now_ns};
 use crossdock_sys::cpu::online_cpus;
 use std::hint::spin_loop;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::yield_now;
 
 /// Pauses of a processor that a process waits awake, about 2 microseconds.
@@ -17,6 +17,14 @@ const PAUSE_MAX: u32 = 32;
 /// Looks after these, with the processor left to others in between. One that sleeps costs itself, and whoever
 /// wakes it, more than that.
 const YIELDS_MAX: u32 = 32;
+/// A processor that comes back later than this has been used by somebody who had it for a whole slice of its scheduler.
+const CROWDED_NS: u64 = 50_000;
+/// Then nobody gives a processor away for so many times as long: who sleeps is woken in front of those who only compute.
+const CROWDED_TIMES: u64 = 100;
+
+/// Until when the processors are so crowded that one who gives his away does not soon get it back.
+static CROWDED_UNTIL_NS: AtomicU64 = AtomicU64::new(0);
+
 /// Fruitless polls after which a poller looks at the clock, to see whether to look for the dead.
 const POLLS_PER_LOOK: u32 = 64;
 
@@ -121,8 +129,22 @@ fn attempt_awake<R>(pace: Pace, attempt: &mut impl FnMut() -> Option<R>) -> Opti
             }
         }
     }
-    (0..YIELDS_MAX).find_map(|_| {
+    let mut before_ns = now_ns();
+    if before_ns < CROWDED_UNTIL_NS.load(Ordering::Relaxed) {
+        return None;
+    }
+    for _ in 0..YIELDS_MAX {
         yield_now();
-        attempt()
-    })
+        let answer = attempt();
+        let after_ns = now_ns();
+        let lost_ns = after_ns - before_ns;
+        if lost_ns > CROWDED_NS {
+            CROWDED_UNTIL_NS.store(after_ns + CROWDED_TIMES * lost_ns, Ordering::Relaxed);
+        }
+        if answer.is_some() || lost_ns > CROWDED_NS {
+            return answer;
+        }
+        before_ns = after_ns;
+    }
+    None
 }
