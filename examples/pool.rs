@@ -27,7 +27,7 @@ fn throw(seed: u64) -> u64 {
 }
 
 /// Counts, for each pixel of some rows, the rounds until its number is known to grow without limit.
-fn mandelbrot(first_row: usize, part: &mut ArrayMut<u8>) {
+fn mandelbrot(first_row: usize, part: &mut [u8]) {
     for (index, pixel) in part.iter_mut().enumerate() {
         let x = (index % WIDTH) as f64 / WIDTH as f64 * 3.0 - 2.0;
         let y = (first_row + index / WIDTH) as f64 / HEIGHT as f64 * 2.4 - 1.2;

@@ -371,11 +371,14 @@ fn is_persistent(file: &File) -> bool {
 /// Reads and checks the header of an open file.
 pub(crate) fn read_header(file: &File, name: &str) -> Result<Header> {
     let mut bytes = [0; HEADER_BYTES];
-    let file_bytes = file::status(file).map_err(|error| cannot_open(name, error))?.len;
-    if file_bytes < HEADER_BYTES as u64 {
+    let file_bytes =
+        || file::status(file).map(|status| status.len).map_err(|error| cannot_open(name, error));
+    if file_bytes()? < HEADER_BYTES as u64 {
         return Err(mismatch(name, Mismatch::Foreign));
     }
     file.read_exact_at(&mut bytes, 0).map_err(|error| cannot_open(name, error))?;
+    // Only now: what grows gets its bytes before its header says so.
+    let file_bytes = file_bytes()?;
     Header::from_bytes(&bytes, file_bytes).map_err(|why| mismatch(name, why))
 }
 

@@ -407,3 +407,15 @@ fn what_is_no_bytes_is_refused_as_a_value() {
     assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
     assert!(map.is_empty().unwrap());
 }
+
+#[test]
+fn a_handle_that_has_not_seen_it_grow_retains_what_it_is_to() {
+    let name = common::unique("retained");
+    let small = SharedMap::<u64, String>::create(&name).unwrap();
+    let other = SharedMap::<u64, String>::open(&name).unwrap();
+    for key in 0..2000 {
+        small.insert(&key, &"x".repeat(500)).unwrap();
+    }
+    other.retain(|key, _| *key < 100).unwrap();
+    assert_eq!(small.len().unwrap(), 100);
+}

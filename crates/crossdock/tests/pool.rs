@@ -331,7 +331,7 @@ fn a_terminated_worker_leaves_no_lock_behind() {
 #[test]
 fn each_worker_changes_its_part_of_an_array() {
     let pool = Pool::new(2).unwrap();
-    let fill = |first_row: usize, part: &mut ArrayMut<u64>| {
+    let fill = |first_row: usize, part: &mut [u64]| {
         for (row, x) in (first_row as u64..).zip(part.iter_mut()) {
             *x += row;
         }
@@ -347,7 +347,7 @@ fn each_worker_changes_its_part_of_an_array() {
     assert!(pool.for_each_chunk_mut(none, 10, fill).unwrap().is_empty());
 
     let matrix = ArrayMut::<f32>::zeroed([64, 33]).unwrap();
-    let mark = |first_row: usize, part: &mut ArrayMut<f32>| part.fill(first_row as f32);
+    let mark = |first_row: usize, part: &mut [f32]| part.fill(first_row as f32);
     let matrix = pool.for_each_chunk_mut(matrix, 10, mark).unwrap();
     assert_eq!((matrix.shape(), matrix[9 * 33], matrix[63 * 33]), (&[64, 33][..], 0.0, 60.0));
 }
@@ -355,7 +355,7 @@ fn each_worker_changes_its_part_of_an_array() {
 #[test]
 fn a_part_whose_task_panics_is_not_lost_nor_are_the_others() {
     let pool = Pool::new(2).unwrap();
-    let fill = |first_row: usize, part: &mut ArrayMut<u64>| {
+    let fill = |first_row: usize, part: &mut [u64]| {
         part.fill(1);
         assert!(first_row != 500, "on purpose");
     };

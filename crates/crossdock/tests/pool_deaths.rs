@@ -165,7 +165,7 @@ fn a_task_without_end_has_a_limit_and_its_worker_is_replaced() {
 #[test]
 fn the_part_of_a_worker_that_dies_comes_back_with_the_error() {
     let pool = Pool::new(2).unwrap();
-    let fill = |first_row: usize, part: &mut ArrayMut<u64>| {
+    let fill = |first_row: usize, part: &mut [u64]| {
         part.fill(1);
         if first_row == 500 {
             die(9);

@@ -21,7 +21,8 @@ use crate::Corrupt;
 
 /// What a segment is a multiple of.
 pub const PAGE_BYTES: u64 = 4096;
-/// Segments that there can be for each shard. Each is at least a fifth of what the shard had before.
+/// Segments that there can be for each shard. Shards grow by a quarter at least of what they had, until the steps are so great
+/// that the table lasts for the whole file.
 pub const SEGMENTS_PER_SHARD: usize = 128;
 
 const OWNER_SHIFT: u32 = 48;

@@ -12,6 +12,7 @@ use super::map::{ChannelMap, TEXT_OFFSET, kind_name, new_header};
 use super::message::MessageType;
 use super::parcel::{Inbox, Outgoing, Parcel};
 use super::recent::Recent;
+use super::waiting::PAUSES_MAX;
 use crate::arena::lease::Lease;
 use crate::arena::map::Region;
 use crate::error::{Error, ErrorKind, Result};
@@ -59,6 +60,8 @@ pub(crate) struct Core {
     /// Held by the thread that takes a message which is to be acknowledged, or drops one: a reaper tells by the
     /// process, not by the thread, who took it.
     pub(super) taking: Mutex<()>,
+    /// Pauses before this process gives its processor away: see `waiting`.
+    pub(super) pauses_max: AtomicU32,
     pub(super) polls: AtomicU32,
     pub(super) looked_ns: AtomicU64,
     /// Last: the name is given up after everything else.
@@ -154,6 +157,7 @@ impl Core {
             recent: Recent::default(),
             refused_bytes: AtomicU64::new(0),
             taking: Mutex::default(),
+            pauses_max: AtomicU32::new(PAUSES_MAX),
             polls: AtomicU32::new(0),
             looked_ns: AtomicU64::new(now_ns()),
             named,

@@ -11,7 +11,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::yield_now;
 
 /// Pauses of a processor that a process waits awake, about 2 microseconds.
-const PAUSES_MAX: u32 = 64;
+pub(super) const PAUSES_MAX: u32 = 64;
+/// The same where the other side has last run on this very processor, which it does not get before this one gives it away.
+const PAUSES_MIN: u32 = 4;
+/// A processor that comes back later than this has been used by somebody else.
+const SWITCHED_NS: u64 = 700;
 /// The longest that one waits between two looks.
 const PAUSE_MAX: u32 = 32;
 /// Looks after these, with the processor left to others in between. One that sleeps costs itself, and whoever
@@ -61,7 +65,7 @@ impl Core {
         mut attempt: impl FnMut() -> Option<R>,
     ) -> Option<R> {
         loop {
-            if let Some(answer) = attempt_awake(pace, &mut attempt) {
+            if let Some(answer) = self.attempt_awake(pace, &mut attempt) {
                 return Some(answer);
             }
             let key = self.signal(end).announce();
@@ -114,37 +118,59 @@ impl Core {
     }
 }
 
-fn attempt_awake<R>(pace: Pace, attempt: &mut impl FnMut() -> Option<R>) -> Option<R> {
-    if online_cpus() > 1 {
-        let mut pause = if pace == Pace::Patient { PAUSE_MAX / 2 } else { 1 };
-        let mut paused = 0;
-        while paused < PAUSES_MAX {
-            (0..pause).for_each(|_| spin_loop());
-            if let Some(answer) = attempt() {
-                return Some(answer);
+impl Core {
+    fn attempt_awake<R>(&self, pace: Pace, attempt: &mut impl FnMut() -> Option<R>) -> Option<R> {
+        if online_cpus() > 1 {
+            let is_patient = pace == Pace::Patient;
+            let pauses_max =
+                if is_patient { PAUSES_MAX } else { self.pauses_max.load(Ordering::Relaxed) };
+            let mut pause = if is_patient { PAUSE_MAX / 2 } else { 1 };
+            let mut paused = 0;
+            while paused < pauses_max {
+                (0..pause).for_each(|_| spin_loop());
+                if let Some(answer) = attempt() {
+                    return Some(answer);
+                }
+                paused += pause;
+                if is_patient {
+                    pause = PAUSE_MAX;
+                }
             }
-            paused += pause;
-            if pace == Pace::Patient {
-                pause = PAUSE_MAX;
+        }
+        match pace {
+            Pace::Eager => self.attempt_between(attempt),
+            // Whoever has the processor meanwhile may be the other side, and do much at once.
+            Pace::Patient => (0..YIELDS_MAX).find_map(|_| {
+                yield_now();
+                attempt()
+            }),
+        }
+    }
+
+    /// Gives the processor away between two looks.
+    fn attempt_between<R>(&self, attempt: &mut impl FnMut() -> Option<R>) -> Option<R> {
+        let mut before_ns = now_ns();
+        if before_ns < CROWDED_UNTIL_NS.load(Ordering::Relaxed) {
+            return None;
+        }
+        for _ in 0..YIELDS_MAX {
+            yield_now();
+            let answer = attempt();
+            let after_ns = now_ns();
+            let lost_ns = after_ns - before_ns;
+            if lost_ns > CROWDED_NS {
+                CROWDED_UNTIL_NS.store(after_ns + CROWDED_TIMES * lost_ns, Ordering::Relaxed);
             }
+            if answer.is_some() {
+                let is_beside = lost_ns > SWITCHED_NS;
+                let pauses_max = if is_beside { PAUSES_MIN } else { PAUSES_MAX };
+                self.pauses_max.store(pauses_max, Ordering::Relaxed);
+            }
+            if answer.is_some() || lost_ns > CROWDED_NS {
+                return answer;
+            }
+            before_ns = after_ns;
         }
+        None
     }
-    let mut before_ns = now_ns();
-    if before_ns < CROWDED_UNTIL_NS.load(Ordering::Relaxed) {
-        return None;
-    }
-    for _ in 0..YIELDS_MAX {
-        yield_now();
-        let answer = attempt();
-        let after_ns = now_ns();
-        let lost_ns = after_ns - before_ns;
-        if lost_ns > CROWDED_NS {
-            CROWDED_UNTIL_NS.store(after_ns + CROWDED_TIMES * lost_ns, Ordering::Relaxed);
-        }
-        if answer.is_some() || lost_ns > CROWDED_NS {
-            return answer;
-        }
-        before_ns = after_ns;
-    }
-    None
 }

@@ -246,7 +246,7 @@ impl CollectionFile {
         let mut bytes = pages(wanted).unwrap_or(needed).max(needed);
         loop {
             let next = self.frame.segments().next().map_err(|why| self.corrupt(why))?;
-            let Some(place) = next else { return Err(too_large()) };
+            let Some(place) = next else { return Err(self.too_scattered(needed)) };
             let end = place.start.checked_add(bytes).filter(|end| *end <= self.bytes_max);
             let taken = match end {
                 Some(end) => file::reserve(self.file(), place.start, bytes).map(|()| Some(end)),
@@ -259,8 +259,10 @@ impl CollectionFile {
                         return Ok((place.start, end));
                     }
                 }
-                // Perhaps there is as much as must be.
-                Ok(None) | Err(_) if bytes > needed => bytes = needed,
+                // Perhaps there is less, and as much as must be.
+                Ok(None) | Err(_) if bytes > needed => {
+                    bytes = pages(bytes / 2).unwrap_or(needed).max(needed);
+                }
                 Ok(None) => return Err(too_large()),
                 Err(error) => {
                     let what = format!("more memory for {}", self.label);
@@ -281,6 +283,17 @@ impl CollectionFile {
             self.label,
             human(needed),
             human(self.bytes_max)
+        );
+        Error::new(ErrorKind::LimitExceeded, text)
+    }
+
+    #[cold]
+    fn too_scattered(&self, needed: u64) -> Error {
+        let text = format!(
+            "{} cannot grow by {}: it has grown as often as it can, in small steps (make it anew, with a greater \
+             bytes_max or where there is more memory)",
+            self.label,
+            human(needed)
         );
         Error::new(ErrorKind::LimitExceeded, text)
     }

@@ -471,9 +471,11 @@ impl<K: Serialize + DeserializeOwned, V: Serialize + DeserializeOwned> SharedMap
     pub fn retain(&self, mut keep: impl FnMut(&K, &V) -> bool) -> Result<()> {
         for shard in 0..self.file.frame().shards().len() {
             self.file.write(shard)?.run(|writer| {
-                let bytes_max = self.file.known_bytes();
-                let mut batch = writer
-                    .look(|heap| Batch::copy(Table::new(heap).records(), Part::Both, bytes_max))?;
+                let mut batch = writer.look(|heap| {
+                    // To look is to learn how long the file is by now.
+                    let bytes_max = self.file.known_bytes();
+                    Batch::copy(Table::new(heap).records(), Part::Both, bytes_max)
+                })?;
                 while let Some((key, value)) = batch.next() {
                     let label = &self.file.label;
                     if !keep(&open(label, KEY, key)?, &open(label, VALUE, value)?) {

@@ -5,7 +5,7 @@ use super::inside::Inside;
 use crate::error::{Error, Result};
 use crossdock_core::Corrupt;
 use crossdock_core::collection::heap::{Extent, Heap};
-use crossdock_core::collection::segments::PAGE_BYTES;
+use crossdock_core::collection::segments::{PAGE_BYTES, SEGMENTS_PER_SHARD};
 use crossdock_core::collection::sequence::Sequence;
 use crossdock_core::collection::table::Table;
 use crossdock_core::collection::{Fault, Shard};
@@ -180,7 +180,10 @@ impl<'a> Writer<'a> {
     fn grow(&self, bytes: u64) -> Result<(), Error> {
         let (held, _, _) = self.shard.bytes();
         let step = (held / 2).checked_ilog2().map_or(0, |exponent| 1 << exponent);
-        let wanted = bytes.max(step.min(STEP_BYTES_MAX)).max(PAGE_BYTES);
+        // Great enough that the table of segments lasts as long as the memory.
+        let shards = self.file.frame().shards().len() as u64;
+        let least = self.file.bytes_max() / (SEGMENTS_PER_SHARD as u64 * shards / 2);
+        let wanted = bytes.max(step.min(STEP_BYTES_MAX.max(least))).max(PAGE_BYTES);
         let (start, end) = self.file.grow(self.index, bytes, wanted)?;
         let heap = self.file.heap_up_to(self.index, end)?;
         heap.add(start, end).map_err(|why| self.file.corrupt(why))

@@ -95,6 +95,7 @@ impl Birth {
         leash::cut();
         // Before there is work: Ctrl-C may end this one now, and the server makes another.
         child::heed_interrupts(self.interrupts);
+        serve::get_ready(&self.line);
         // Nobody has work any more.
         let Ok(Some(packet)) = self.line.receive_part() else { child::exit_now(0) };
         let (flags, mut files) = (packet.bytes.first().copied(), packet.files.into_iter());
@@ -133,13 +134,16 @@ impl Server {
         match self.fork() {
             Ok(Made::Child { pid, line }) => {
                 let (child, _) = self.children.get(&pid.into())?;
-                tell(control, &Report::Started { pid }, &[child.as_fd(), line.as_fd()]);
+                let files = [child.as_fd(), line.as_fd()];
+                // There may be too many descriptors on their way.
+                if let Err(error) = tell(control, &Report::Started { pid }, &files) {
+                    refuse(control, &error);
+                }
                 None
             }
             Ok(Made::Birth(birth)) => Some(birth),
             Err(error) => {
-                let errno = error.raw_os_error().unwrap_or_default();
-                tell(control, &Report::NotStarted { errno }, &[]);
+                refuse(control, &error);
                 None
             }
         }
@@ -173,16 +177,20 @@ impl Server {
         // What it has not read, and the files with it, are gone before anybody is told of its end.
         while let Ok(Some(_)) = line.try_receive() {}
         if let Ok(Last::Ended(status)) = child.reap() {
-            tell(&line, &Report::Ended { status: status.into_raw() }, &[]);
+            let _ = tell(&line, &Report::Ended { status: status.into_raw() }, &[]);
         }
         // Its own children may have copies of the line, and nobody is to wait for them.
         line.shut();
     }
 }
 
-/// If nobody listens any more, then nobody misses it.
-fn tell(line: &Line, report: &Report, files: &[BorrowedFd<'_>]) {
-    if let Ok(message) = wire::encode(report, &[]) {
-        let _ = line.send(&message, files);
-    }
+/// A child cannot be had. If nobody listens any more, then nobody misses it.
+fn refuse(control: &Line, error: &io::Error) {
+    let errno = error.raw_os_error().unwrap_or_default();
+    let _ = tell(control, &Report::NotStarted { errno }, &[]);
+}
+
+fn tell(line: &Line, report: &Report, files: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let message = wire::encode(report, &[]).map_err(io::Error::from)?;
+    line.send(&message, files)
 }

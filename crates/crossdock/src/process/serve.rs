@@ -136,7 +136,13 @@ fn attend(line: &Line, origin: Origin) -> Result<Done> {
         leash::tie(lasts.then_some(line), parent).map_err(no_leash)?;
     }
     match request.job {
-        Job::Task(id) => Ok(Done::Exit(run(line, task::find(id)?, argument, request.is_awaited))),
+        Job::Task(id) => {
+            let task = task::find(id)?;
+            if !matches!(origin, Origin::ForkServer(_)) {
+                watch_panics(line);
+            }
+            Ok(Done::Exit(run(line, task, argument, request.is_awaited)))
+        }
         Job::ForkServer => Ok(match fork_server::run(line)? {
             Served::Out => Done::Exit(0),
             Served::Born(birth) => Done::Born(birth),
@@ -144,9 +150,35 @@ fn attend(line: &Line, origin: Origin) -> Result<Done> {
     }
 }
 
+/// What a child of a fork server does before there is work: as much of it as does not depend on the work. What it
+/// touches of its memory it has for itself from then on, and need not get when somebody waits.
+pub(super) fn get_ready(line: &Line) {
+    watch_panics(line);
+    // It is for speed only.
+    drop(rehearse());
+}
+
+/// Runs a task that does nothing, asked for by nobody.
+fn rehearse() -> Result<()> {
+    let os = |error| Error::os("a rehearsal", error);
+    let (ours, theirs) = Line::pair().map_err(os)?;
+    let job = Job::Task(task::id(task::nothing())?);
+    let build = task::build()?;
+    let request =
+        Request { build, name: "", parent: None, is_daemon: false, is_awaited: false, job };
+    let argument = Post::of(Letter::seal(&[], 0_u32)?)?;
+    ours.send(&wire::encode(&request, argument.bytes())?, &[]).map_err(os)?;
+    let Some(packet) = theirs.receive().map_err(os)? else { return Ok(()) };
+    let (request, argument) = wire::decode::<Request<'_>>(&packet.bytes)?;
+    if let Job::Task(id) = request.job {
+        run(&theirs, task::find(id)?, Post::received(argument.to_vec(), packet.files), false);
+    }
+    child::flush();
+    ours.try_receive().map(drop).map_err(os)
+}
+
 /// The exit code.
 fn run(line: &Line, task: &'static task::Entry, argument: Post, is_awaited: bool) -> i32 {
-    watch_panics(line);
     let mut begun = || {
         if is_awaited {
             // Whoever waits sees the end of the line as well.

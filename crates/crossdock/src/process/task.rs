@@ -114,6 +114,19 @@ where
     }
 }
 
+/// The entry of a task that does nothing.
+pub(super) fn nothing() -> &'static Entry {
+    fn of<F, A, R>(_: F) -> &'static Entry
+    where
+        F: Fn(A) -> R + Copy + Send + 'static,
+        A: DeserializeOwned,
+        R: Serialize,
+    {
+        entry::<F, A, R>()
+    }
+    of(|number: u32| number)
+}
+
 /// The build of the program, or shared library, that contains this code.
 pub(super) fn build() -> Result<&'static [u8]> {
     Ok(image()?.build())

@@ -127,7 +127,7 @@ impl<'p> Calls<'p> {
         let (gather, future) = Gather::new(self.core, len, finish, self.progress.clone());
         let chunks = CHUNKS_PER_WORKER * self.core.settings.workers;
         let size = self.chunk_size.unwrap_or_else(|| len.div_ceil(chunks).clamp(1, CHUNK_LEN_MAX));
-        let mut arguments = arguments.into_iter();
+        let mut arguments = arguments.into_iter().peekable();
         let mut from = 0;
         while from < len {
             let chunk = next_chunk(&mut arguments, size);

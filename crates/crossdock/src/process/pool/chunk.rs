@@ -13,6 +13,7 @@ use super::job::{Outcome, Slot, short_name};
 use crate::error::{Error, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::iter::Peekable;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -20,8 +21,8 @@ use std::time::Duration;
 
 /// Bytes of arguments or results after which a chunk has no more of them.
 const CHUNK_BYTES: usize = 256 << 10;
-/// What a value counts that cannot be measured, because there is an array in it.
-const UNMEASURED_BYTES: usize = 64;
+/// What a value counts that cannot be measured, because there is an array in it: few arrays travel at once.
+const UNMEASURED_BYTES: usize = CHUNK_BYTES;
 
 /// The results of a chunk, and the arguments that it did not get to.
 type Answer<A, R> = (Vec<Result<R, Panic>>, Vec<A>);
@@ -37,16 +38,19 @@ fn measure<T: Serialize>(value: &T) -> usize {
 
 /// The next arguments: `count` of them, or as many as fit.
 pub(super) fn next_chunk<A: Serialize>(
-    arguments: &mut impl Iterator<Item = A>,
+    arguments: &mut Peekable<impl Iterator<Item = A>>,
     count: usize,
 ) -> Vec<A> {
     let mut chunk = Vec::new();
     let mut bytes = 0;
+    let mut fits = |argument: &A| {
+        let is_first = bytes == 0;
+        bytes += measure(argument).max(1);
+        is_first || bytes <= CHUNK_BYTES
+    };
     while chunk.len() < count
-        && bytes < CHUNK_BYTES
-        && let Some(argument) = arguments.next()
+        && let Some(argument) = arguments.next_if(&mut fits)
     {
-        bytes += measure(&argument);
         chunk.push(argument);
     }
     chunk
@@ -113,6 +117,20 @@ where
     R: DeserializeOwned + Send + 'static,
     T: Send + 'static,
 {
+    order_chunk(order, gather, from, chunk, false);
+}
+
+fn order_chunk<A, R, T>(
+    order: &Order,
+    gather: &Arc<Gather<R, T>>,
+    from: usize,
+    chunk: Vec<A>,
+    is_rest: bool,
+) where
+    A: Serialize + DeserializeOwned + Send + 'static,
+    R: DeserializeOwned + Send + 'static,
+    T: Send + 'static,
+{
     let calls = chunk.len();
     let part = Part {
         order: order.clone(),
@@ -122,7 +140,12 @@ where
         arguments: PhantomData::<fn(A)>,
     };
     let Order { core, entry, limit, .. } = order;
-    if let Err(error) = core.submit(entry, chunk, (*limit, calls as u64), Box::new(part)) {
+    let (limit, slot) = ((*limit, calls as u64), Box::new(part));
+    let ordered = match is_rest {
+        true => core.submit_rest(entry, chunk, limit, slot),
+        false => core.submit(entry, chunk, limit, slot),
+    };
+    if let Err(error) = ordered {
         gather.put(from, (0..calls).map(|_| Err(error.clone())));
     }
 }
@@ -168,7 +191,7 @@ where
                 let fail = |panic| failure::task_panicked(name, panic);
                 gather.put(from, results.into_iter().map(|result| result.map_err(fail)));
                 if !rest.is_empty() {
-                    self::order(&order, &gather, next, rest);
+                    order_chunk(&order, &gather, next, rest, true);
                 }
             }
         }

@@ -30,6 +30,7 @@ use parking_lot::{Condvar, Mutex};
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::PipeWriter;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -149,9 +150,11 @@ impl State {
         self.pending.is_empty() && self.sent.is_empty()
     }
 
-    pub(super) fn check_open(&self) -> Result<()> {
+    /// Whether it takes tasks, or the rest of one that it has taken.
+    pub(super) fn check_open(&self, is_rest: bool) -> Result<()> {
         match &self.phase {
             Phase::Open => Ok(()),
+            Phase::Closed if is_rest => Ok(()),
             Phase::Closed => Err(closed()),
             Phase::Over(why) if why.kind() == ErrorKind::Cancelled => Err(closed()),
             Phase::Over(why) => Err(why.clone()),
@@ -204,7 +207,7 @@ impl Core {
 
     pub(super) fn check_open(&self) -> Result<()> {
         self.check_current()?;
-        self.state.lock().check_open()
+        self.state.lock().check_open(false)
     }
 
     pub(super) fn check_current(&self) -> Result<()> {
@@ -224,9 +227,14 @@ impl Core {
     pub(super) fn tell(&self, told: impl IntoIterator<Item = Told>) {
         for Told(asked, outcome) in told {
             let outer = IS_TELLING.replace(true);
-            asked.slot.settle(outcome);
+            // What users wrote to read or drop a result may panic, and that is nobody's business here.
+            if catch_unwind(AssertUnwindSafe(|| asked.slot.settle(outcome))).is_err() {
+                self.tally.panicked_callbacks.fetch_add(1, Ordering::Relaxed);
+            }
             IS_TELLING.set(outer);
-            self.settling.fetch_sub(1, Ordering::SeqCst);
+            if self.settling.fetch_sub(1, Ordering::SeqCst) == 1 {
+                self.wind_down(&mut self.state.lock());
+            }
         }
     }
 
@@ -280,8 +288,10 @@ impl Core {
 
     /// Sends the workers home when the last work of a closed pool is done.
     pub(super) fn wind_down(&self, state: &mut State) {
+        // Whoever is being told may have more to order.
         if matches!(state.phase, Phase::Closed)
             && state.is_drained()
+            && self.is_settled()
             && let Some(links) = &mut state.links
         {
             links.tasks = None;

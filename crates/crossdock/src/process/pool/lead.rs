@@ -181,7 +181,7 @@ impl Core {
 
 impl Driver for Core {
     fn drive(&self, deadline: Option<Deadline>, waiter: &dyn Waiter) {
-        let mut is_following = false;
+        let (mut is_following, mut is_hooked) = (false, false);
         while !waiter.is_over() && !deadline.is_some_and(Deadline::is_past) {
             if let Some(leading) = self.lead.try_take() {
                 if leading.is_none() {
@@ -189,10 +189,16 @@ impl Driver for Core {
                     break;
                 }
                 self.lead.terms.fetch_add(1, Ordering::Relaxed);
+                // It leads now, and after that may be busy with telling others.
+                if std::mem::take(&mut is_following) {
+                    self.lead.unfollow();
+                }
                 self.lead(leading, deadline, &mut || waiter.is_over());
             } else if !is_following {
                 is_following = true;
-                waiter.wake(thread::current());
+                if !std::mem::replace(&mut is_hooked, true) {
+                    waiter.wake(thread::current());
+                }
                 self.lead.follow();
                 self.oust_collector();
             } else {

@@ -335,7 +335,8 @@ impl Executor for Pool {
             self.core.cancel_pending();
             self.core.close();
         }
-        if how.wait {
+        // A callback is one of those who would be waited for.
+        if how.wait && !core::IS_TELLING.get() {
             self.core.await_drained();
         }
     }

@@ -55,7 +55,6 @@ pub struct PoolOptions {
     settings: Settings,
     tasks_max: Option<u64>,
     rss_bytes_max: Option<u64>,
-    retries: u16,
     start: Start,
 }
 
@@ -66,6 +65,7 @@ pub(super) struct Settings {
     pub(super) workers: usize,
     pub(super) start: StartMethod,
     pub(super) limit: Option<Duration>,
+    pub(super) retries: u16,
 }
 
 impl PoolOptions {
@@ -76,10 +76,11 @@ impl PoolOptions {
             workers: std::thread::available_parallelism().map_or(1, usize::from).min(WORKERS_MAX),
             start: StartMethod::default(),
             limit: None,
+            retries: 0,
         };
         let start: Start =
             Box::new(|options, setup| options.spawn(|setup| worker::serve(setup, || ()), setup));
-        Self { settings, tasks_max: None, rss_bytes_max: None, retries: 0, start }
+        Self { settings, tasks_max: None, rss_bytes_max: None, start }
     }
 
     /// What errors, `ps` and the names of its channels call it. Unless said otherwise, `pool`, the pid and a number.
@@ -141,9 +142,10 @@ impl PoolOptions {
     }
 
     /// A task whose worker dies is run again by another one, so many times; after that its future fails. Unless said otherwise,
-    /// it fails at once: a task may not bear to be run twice.
+    /// it fails at once: a task may not bear to be run twice. An argument with an [`ArrayMut`](crate::ArrayMut) in it is refused
+    /// then: two could come to own it.
     pub fn retries(mut self, retries: u16) -> Self {
-        self.retries = retries;
+        self.settings.retries = retries;
         self
     }
 
@@ -167,8 +169,8 @@ impl PoolOptions {
                         StartMethod::ForkServer)";
             return invalid(text.to_owned());
         }
-        let Self { mut settings, tasks_max, rss_bytes_max, retries, start } = self;
-        let (name, links, answers) = connect(&settings, retries)?;
+        let Self { mut settings, tasks_max, rss_bytes_max, start } = self;
+        let (name, links, answers) = connect(&settings, settings.retries)?;
         settings.name = name;
         let cannot = |error| Error::os("cannot make a pool", error);
         let events = Events::new().map_err(cannot)?;
@@ -229,7 +231,7 @@ impl fmt::Debug for PoolOptions {
             .field("settings", &self.settings)
             .field("max_tasks_per_worker", &self.tasks_max)
             .field("max_rss_bytes", &self.rss_bytes_max)
-            .field("retries", &self.retries)
+            .field("retries", &self.settings.retries)
             .finish_non_exhaustive()
     }
 }

@@ -30,8 +30,8 @@ struct Returned<T: Element> {
 }
 
 impl Pool {
-    /// Cuts `array` into parts of `rows` rows, has workers call `task` with the number of the first row and the part, and
-    /// puts the parts together again. Nothing is copied: the workers write where the array lies. (Rows run along the axis
+    /// Cuts `array` into parts of `rows` rows, has workers call `task` with the number of the first row and the elements
+    /// of the part, in memory order, and puts the parts together again. Nothing is copied: the workers write where the array lies. (Rows run along the axis
     /// that varies slowest.)
     ///
     /// # Errors
@@ -48,7 +48,7 @@ impl Pool {
     /// use crossdock::ArrayMut;
     /// use crossdock::process::{self, Pool};
     ///
-    /// fn fill(first_row: usize, part: &mut ArrayMut<f32>) {
+    /// fn fill(first_row: usize, part: &mut [f32]) {
     ///     for (row, x) in (first_row..).zip(part.iter_mut()) {
     ///         *x = (row as f32).sqrt();
     ///     }
@@ -71,7 +71,7 @@ impl Pool {
     ) -> Result<ArrayMut<T>, PartsError<T>>
     where
         T: Element,
-        F: Fn(usize, &mut ArrayMut<T>) + Copy + Send + 'static,
+        F: Fn(usize, &mut [T]) + Copy + Send + 'static,
     {
         assert!(rows > 0, "an array cannot be cut into parts of 0 rows");
         if array.is_empty() {

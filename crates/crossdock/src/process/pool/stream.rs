@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
+use std::iter::Peekable;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,11 +21,11 @@ pub(super) const CHUNKS_AHEAD: usize = 16;
 /// The results of [`Pool::imap`](super::Pool::imap) and [`Pool::imap_unordered`](super::Pool::imap_unordered).
 ///
 /// To drop it cancels what has not begun.
-pub struct Imap<'p, F, I, R> {
+pub struct Imap<'p, F, I: Iterator, R> {
     core: &'p Arc<Core>,
     order: Order,
     chunk_size: usize,
-    arguments: I,
+    arguments: Peekable<I>,
     is_exhausted: bool,
     /// Those on their way, by number.
     chunks: HashMap<usize, Future<Vec<Result<R>>>>,
@@ -48,7 +49,7 @@ where
             core: calls.core,
             order,
             chunk_size,
-            arguments,
+            arguments: arguments.peekable(),
             is_exhausted: false,
             chunks: HashMap::new(),
             next: (0, 0),
@@ -127,7 +128,7 @@ where
     }
 }
 
-impl<F, I, R> Drop for Imap<'_, F, I, R> {
+impl<F, I: Iterator, R> Drop for Imap<'_, F, I, R> {
     fn drop(&mut self) {
         for chunk in self.chunks.values() {
             chunk.cancel();
@@ -135,7 +136,7 @@ impl<F, I, R> Drop for Imap<'_, F, I, R> {
     }
 }
 
-impl<F, I, R> fmt::Debug for Imap<'_, F, I, R> {
+impl<F, I: Iterator, R> fmt::Debug for Imap<'_, F, I, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Imap")
             .field("chunks_ahead", &self.chunks.len())

@@ -4,7 +4,7 @@ use super::super::task::{self, Entry};
 use super::core::{Core, IN_HAND_MAX, READY, State, Told};
 use super::job::{Asked, Job, Outcome, Slot, job_head, split_job};
 use crate::channel::TrySendError;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::letter::Letter;
 use serde::Serialize;
 use std::sync::atomic::Ordering;
@@ -20,7 +20,19 @@ impl Core {
         slot: Box<dyn Slot>,
     ) -> Result<()> {
         let job = self.job(entry, argument, (limit, calls), slot).map_err(|(error, _)| error)?;
-        self.enqueue(job).map_err(|(error, _)| error)
+        self.enqueue(job, false).map_err(|(error, _)| error)
+    }
+
+    /// As [`submit`](Self::submit), of what is left of a task: also after the pool was closed.
+    pub(super) fn submit_rest<A: Serialize>(
+        &self,
+        entry: &'static Entry,
+        argument: A,
+        (limit, calls): (Option<Duration>, u64),
+        slot: Box<dyn Slot>,
+    ) -> Result<()> {
+        let job = self.job(entry, argument, (limit, calls), slot).map_err(|(error, _)| error)?;
+        self.enqueue(job, true).map_err(|(error, _)| error)
     }
 
     /// As [`submit`](Self::submit); `slot` hears as well if it is not taken, and gets what it can have back.
@@ -33,7 +45,7 @@ impl Core {
         match self.job(entry, argument, (None, 1), slot) {
             Err((error, slot)) => slot.settle(Outcome::Failed(error)),
             Ok(job) => {
-                let Err((error, mut job)) = self.enqueue(job) else { return };
+                let Err((error, mut job)) = self.enqueue(job, false) else { return };
                 job.asked.slot.settle(match split_job(&mut job.letter) {
                     Ok(_) => Outcome::Died(error, job.letter),
                     Err(_) => Outcome::Failed(error),
@@ -55,18 +67,23 @@ impl Core {
             Ok(letter) => letter,
             Err(error) => return Err((error, slot)),
         };
+        if self.settings.retries > 0 && letter.has_unique() {
+            let text = "an ArrayMut has one owner, and a task that may run again could give it two: use a pool without \
+                        retries, or freeze the array";
+            return Err((Error::new(ErrorKind::InvalidArgument, text), slot));
+        }
         let kept = letter.take_kept();
         let limit = limit.or(self.settings.limit);
         Ok(Job { number, letter, asked: Asked { slot, limit, calls, entry, _kept: kept } })
     }
 
     #[expect(clippy::result_large_err, reason = "the job comes back, without an allocation")]
-    fn enqueue(&self, job: Job) -> Result<(), (Error, Job)> {
+    fn enqueue(&self, job: Job, is_rest: bool) -> Result<(), (Error, Job)> {
         if let Err(error) = self.check_current() {
             return Err((error, job));
         }
         let mut state = self.state.lock();
-        if let Err(error) = state.check_open() {
+        if let Err(error) = state.check_open(is_rest) {
             return Err((error, job));
         }
         state.pending.push_back(job);

@@ -65,7 +65,9 @@ fn collect(core: &Core) {
         if state.has_ended {
             return;
         }
-        let is_busy = state.awaits_answers() || matches!(state.phase, Phase::Closed);
+        let is_busy = state.awaits_answers()
+            || !state.expired.is_empty()
+            || matches!(state.phase, Phase::Closed);
         if !is_busy {
             state.is_collector_asleep = true;
             core.collector.wait(&mut state);
@@ -81,7 +83,8 @@ fn collect(core: &Core) {
         {
             core.collector_leads.store(true, Ordering::SeqCst);
             let deadline = has_limits.then(|| Deadline::after(WHILE_LED));
-            core.lead(leading, deadline, &mut || core.is_idle());
+            let is_limited = || !has_limits && core.state.lock().limited > 0;
+            core.lead(leading, deadline, &mut || core.is_idle() || is_limited());
             core.collector_leads.store(false, Ordering::SeqCst);
         }
     }

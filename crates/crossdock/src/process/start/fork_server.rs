@@ -8,7 +8,7 @@ use super::super::post::Post;
 use super::super::wire::{self, Job, Report, TaskId};
 use super::{Order, spawn};
 use crate::error::{Error, ErrorKind, Result};
-use crossdock_sys::child::Child;
+use crossdock_sys::child::{self, Child};
 use crossdock_sys::clock::Deadline;
 use crossdock_sys::fork;
 use crossdock_sys::line::Line;
@@ -67,7 +67,8 @@ pub(super) fn start(
                 let sent = line
                     .send(&[flags], &files)
                     .and_then(|()| line.send(&request, &argument.files()));
-                stock.ask();
+                // If it cannot be asked now, whoever wants the next one hears why.
+                let _ = stock.ask();
                 drop(place);
                 match sent {
                     Ok(()) => {
@@ -134,10 +135,15 @@ fn current(place: &mut Option<Stock>) -> Result<&mut Stock> {
 
 impl Stock {
     /// Asks for a child. If the server has ended, whoever wants the child sees it.
-    fn ask(&mut self) {
+    fn ask(&mut self) -> io::Result<()> {
         if !self.is_asked {
-            self.is_asked = self.server.line.send(WANTED, &[]).is_ok();
+            match self.server.line.send(WANTED, &[]) {
+                Ok(()) => self.is_asked = true,
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+                Err(error) => return Err(error),
+            }
         }
+        Ok(())
     }
 
     /// The child that is ready, or will be soon.
@@ -146,7 +152,7 @@ impl Stock {
         // What was asked for before may have failed for reasons of then.
         let mut may_ask_again = self.is_asked;
         loop {
-            self.ask();
+            self.ask().map_err(failed)?;
             if !self.is_asked {
                 return Err(Refused::ServerEnded);
             }
@@ -160,10 +166,14 @@ impl Stock {
                 return Err(Refused::ServerEnded);
             }
             drop(room);
-            let Some(packet) = server.line.receive().map_err(failed)? else {
+            let Some(packet) = server.line.receive_part().map_err(failed)? else {
                 return Err(Refused::ServerEnded);
             };
             self.is_asked = false;
+            if packet.is_cut {
+                // What has come of it closes, and so the child ends.
+                return Err(failed(child::out_of_files()));
+            }
             // Nobody would hear how a child ends that a dead server has made.
             let now = Some(Deadline::after(Duration::ZERO));
             if server.child.await_end(now).map_err(failed)? {
