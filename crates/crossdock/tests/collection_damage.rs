@@ -3,6 +3,7 @@
 
 mod common;
 
+use common::numbers::Numbers;
 use common::{Lab, plays, say};
 use crossdock::collections::CollectionOptions;
 use crossdock::{Atomic, Error, ErrorKind, SharedList, SharedMap, Value};
@@ -28,22 +29,6 @@ const LOCK_BYTES: u64 = 1368;
 const SHARD_BYTES: u64 = 2688;
 /// Shards of the map.
 const SHARDS: u64 = 2;
-
-/// Numbers that look random: xorshift64 (Marsaglia 2003).
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-}
 
 fn options() -> CollectionOptions {
     CollectionOptions::new().shards(SHARDS as usize).bytes_max(2 << 20)

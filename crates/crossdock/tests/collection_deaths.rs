@@ -3,6 +3,7 @@
 
 mod common;
 
+use common::numbers::Numbers;
 use common::{Actor, Lab, await_cue, plays, say};
 use crossdock::collections::CollectionOptions;
 use crossdock::{Atomic, SharedList, SharedMap, Value};
@@ -16,18 +17,6 @@ const ROUNDS: u64 = 120;
 const KEYS: u64 = 40;
 
 type Words = Value<[Atomic<u64>]>;
-
-/// Numbers that look random: xorshift64 (Marsaglia 2003).
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % end
-    }
-}
 
 fn number(name: &str) -> u64 {
     std::env::var(name).unwrap().parse().unwrap()

@@ -4,32 +4,21 @@
 
 mod common;
 
+use common::processes::{METHODS, by, join};
 use common::{PATIENCE, unique};
 use crossdock::channel::{Receiver, Sender, broadcast};
-use crossdock::process::{JoinHandle, Process, ProcessOptions, StartMethod};
+use crossdock::process::{Process, StartMethod};
 use crossdock::sync::{Event, Mutex};
 use crossdock::{
-    AnyArray, Array, ArrayMut, Atomic, Error, ErrorKind, Result, SharedList, SharedMap, Value,
-    arena, registry,
+    AnyArray, Array, ArrayMut, Atomic, ErrorKind, Result, SharedList, SharedMap, Value, arena,
+    registry,
 };
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 crossdock::process::init_before_main!();
-
-/// The methods that work in a test program, which has threads.
-const METHODS: [StartMethod; 2] = [StartMethod::Spawn, StartMethod::ForkServer];
-
-fn by(method: StartMethod) -> ProcessOptions {
-    Process::options().start(method)
-}
-
-fn join<R: DeserializeOwned>(handle: JoinHandle<R>) -> Result<R, Error> {
-    Ok(handle.join_timeout(PATIENCE)?)
-}
 
 /// The names that this process has left behind.
 fn mailboxes() -> Vec<String> {

@@ -6,28 +6,15 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails to set up has failed")]
 #![allow(unsafe_code, reason = "the standard library sets no limits")]
 
+mod common;
+
+use common::PATIENCE;
+use common::processes::{ALL_METHODS, by, wait_for_ever};
 use crossdock::ErrorKind;
-use crossdock::process::{JoinHandle, Output, Process, ProcessOptions, StartMethod};
+use crossdock::process::{JoinHandle, Output, Process, StartMethod};
 use std::fs::File;
-use std::time::{Duration, Instant};
 
 crossdock::process::init_before_main!();
-
-/// Never reached by a correct program.
-const PATIENCE: Duration = Duration::from_secs(60);
-const METHODS: [StartMethod; 3] = [StartMethod::Spawn, StartMethod::ForkServer, StartMethod::Fork];
-
-fn by(method: StartMethod) -> ProcessOptions {
-    Process::options().start(method)
-}
-
-/// Ends only when it is killed, unless it is forgotten by a test that has failed.
-fn wait_for_ever(_: ()) {
-    let end = Instant::now() + 2 * PATIENCE;
-    while Instant::now() < end {
-        std::thread::park_timeout(PATIENCE);
-    }
-}
 
 /// Plays a scene in a process of its own.
 fn play(scene: impl Fn(()) + Copy + Send + 'static) {
@@ -96,7 +83,7 @@ fn a_process_without_descriptors_starts_nothing_and_is_told() {
     play(|()| {
         by(StartMethod::ForkServer).spawn(|()| (), ()).unwrap().join().unwrap();
         let mut files = use_up_files();
-        for method in METHODS {
+        for method in ALL_METHODS {
             while let Err(error) = by(method).spawn(|()| (), ()).and_then(JoinHandle::join) {
                 // A copy of this process finds that out itself.
                 let kinds = [ErrorKind::LimitExceeded, ErrorKind::Unsupported];

@@ -3,6 +3,9 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot set up its processes has failed")]
 
+pub(crate) mod numbers;
+#[cfg(feature = "process")]
+pub(crate) mod processes;
 pub(crate) mod space;
 
 use std::io::{BufRead, BufReader, Write};
