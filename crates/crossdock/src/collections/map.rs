@@ -231,13 +231,7 @@ impl<K: Serialize, V: Serialize + DeserializeOwned> SharedMap<K, V> {
     where
         K: Borrow<Q>,
     {
-        let sealed = self.seal_key(key)?;
-        let value = self.seal_value(value)?;
-        let writer = self.file.write(sealed.shard)?;
-        let old = writer.look(|heap| sealed.value(heap))?;
-        sealed.put(&writer, &value)?;
-        drop(writer);
-        self.open_value(old)
+        self.put(key, value, |_| true)
     }
 
     /// Gives a key a value if it has none; else returns the one that it has, and changes nothing.
@@ -249,11 +243,21 @@ impl<K: Serialize, V: Serialize + DeserializeOwned> SharedMap<K, V> {
     where
         K: Borrow<Q>,
     {
+        self.put(key, value, |is_there| !is_there)
+    }
+
+    /// Gives a key a value if that is wanted, which may depend on whether it has one; the one that it had.
+    fn put<Q: Serialize + ?Sized>(
+        &self,
+        key: &Q,
+        value: &V,
+        is_wanted: impl FnOnce(bool) -> bool,
+    ) -> Result<Option<V>> {
         let sealed = self.seal_key(key)?;
         let value = self.seal_value(value)?;
         let writer = self.file.write(sealed.shard)?;
         let old = writer.look(|heap| sealed.value(heap))?;
-        if old.is_none() {
+        if is_wanted(old.is_some()) {
             sealed.put(&writer, &value)?;
         }
         drop(writer);
