@@ -7,23 +7,12 @@
 
 mod common;
 
-use common::{Lab, await_cue, plays, say};
+use common::space::small_space;
+use common::{Lab, await_cue, plays, say, skip};
 use crossdock::channel::{Receiver, RecvError, Sender};
 use crossdock::{Array, ArrayMut, ErrorKind, arena};
-use std::io::Write;
-use std::process::Command;
 
 const MEBIBYTE: usize = 1 << 20;
-
-/// Says what was not tested.
-#[allow(
-    clippy::explicit_write,
-    reason = "the runner keeps what a test that passes prints by `eprintln`"
-)]
-fn skip(why: &str) {
-    let name = std::thread::current().name().unwrap_or_default().to_owned();
-    writeln!(std::io::stderr(), "skipped: {name}: {why}").unwrap();
-}
 
 // One descriptor for each array: servo/ipc-channel #395 (a panic at the 65th) and pytorch/pytorch #973 (too
 // many open files).
@@ -259,31 +248,6 @@ fn receive_from_a_small_space() {
         }
         assert_eq!(rx.recv(), Err(RecvError::Disconnected));
     }
-}
-
-/// The commands that start a program with a small file system of its own, and that start another one with
-/// the same. `None`, and a line that says why, where this user may not do that.
-fn small_space() -> Option<(Vec<String>, &'static str)> {
-    let script = "mkdir -m 700 \"$CROSSDOCK_DIR\" \
-                  && mount -t tmpfs -o size=64m,mode=700 tmpfs \"$CROSSDOCK_DIR\" && exec \"$0\" \"$@\"";
-    let mut why = String::new();
-    for (options, enter) in [
-        (&["-m"][..], "nsenter -m -t"),
-        (&["-U", "-r", "-m"], "nsenter --preserve-credentials -U -m -t"),
-    ] {
-        let mut trial = Command::new("unshare");
-        trial.args(options).args(["mount", "-t", "tmpfs", "tmpfs", "/mnt"]);
-        match trial.output() {
-            Ok(output) if output.status.success() => {
-                let words = [&["unshare"], options, &["sh", "-c", script]].concat();
-                return Some((words.into_iter().map(str::to_owned).collect(), enter));
-            }
-            Ok(output) => why = String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-            Err(error) => why = format!("cannot start unshare: {error}"),
-        }
-    }
-    skip(&format!("no new mount namespace here: {why}"));
-    None
 }
 
 #[test]
