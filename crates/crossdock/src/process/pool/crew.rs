@@ -1,11 +1,11 @@
 //! The workers: started, buried, and replaced.
 
 use super::super::{Process, failure};
-use super::core::{Core, Links, Phase, State, Told};
-use super::job::{Asked, Outcome, short_name, split_job};
+use super::core::{Core, Phase};
+use super::job::{Outcome, short_name};
+use super::remains::Death;
 use super::worker::{Exit, Setup};
 use crate::error::{Error, ErrorKind, Result};
-use crate::letter::Letter;
 use crate::process::JoinHandle;
 use crate::trace;
 use std::io::Write;
@@ -20,8 +20,10 @@ pub(super) const BELL: u64 = u64::MAX;
 /// The place of a worker, whichever process that is.
 #[derive(Debug, Default)]
 pub(super) struct Seat {
-    /// Until it is buried.
+    /// Until it has ended.
     pub(super) handle: Option<JoinHandle<Exit>>,
+    /// From then on, until it is known what it left.
+    pub(super) death: Option<Death>,
     /// Whether it has got as far as taking tasks.
     pub(super) is_ready: bool,
     /// What it has answered; those before it as well.
@@ -31,6 +33,11 @@ pub(super) struct Seat {
 }
 
 impl Seat {
+    /// Whether there is neither a worker nor anything that one left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.handle.is_none() && self.death.is_none()
+    }
+
     pub(super) fn kill(&self) {
         if let Some(handle) = &self.handle {
             // It fails only for a process with the rights of another user.
@@ -54,9 +61,8 @@ impl Core {
         let handle = (self.start.lock())(options, setup)?;
         let watched = self.events.add(&handle, seat as u64);
         let mut state = self.state.lock();
-        let place = &mut state.crew[seat];
-        let tasks = place.tasks;
-        *place = Seat { handle: Some(handle), is_ready: false, tasks, current: None };
+        let tasks = state.crew[seat].tasks;
+        state.crew[seat] = Seat { handle: Some(handle), tasks, ..Seat::default() };
         if watched.is_err() || matches!(state.phase, Phase::Over(_)) {
             state.crew[seat].kill();
         }
@@ -67,35 +73,33 @@ impl Core {
         watched.map_err(|error| Error::os("cannot watch a worker", error))
     }
 
-    /// Deals with the end of the worker of a seat, and replaces it if there is or may be work.
+    /// Deals with the end of the worker of a seat.
     pub(super) fn bury(&self, seat: usize) {
         let Some(handle) = self.state.lock().crew[seat].handle.take() else { return };
         // Others may have copies of its pidfd: it would not leave by itself.
         let _ = self.events.remove(&handle);
-        let end = handle.join();
-        let (died, retired) = match self.receive_remains(seat, &end) {
-            Ok(told) => (told, matches!(end, Ok(Exit::Retired))),
-            Err(error) => return self.break_down(&error),
-        };
-        self.tell(died);
+        let pid = handle.pid();
+        self.settle(seat, Death::new(handle.join(), pid));
+    }
+
+    /// Replaces a worker that has ended and left nothing more, if there is or may be work.
+    pub(super) fn replace(&self, seat: usize, end: Result<Exit>) {
         let mut state = self.state.lock();
-        let told = self.refill(&mut state);
-        self.wind_down(&mut state);
+        if let Some(links) = &state.links {
+            links.board.clear(seat);
+        }
         let was_ready = std::mem::take(&mut state.crew[seat].is_ready);
         let has_work = match state.phase {
             Phase::Open => true,
             Phase::Closed => !state.is_drained(),
             Phase::Over(_) => false,
         };
-        if has_work && !was_ready && !retired {
+        if has_work && !was_ready && !matches!(end, Ok(Exit::Retired)) {
             state.failed_starts += 1;
         }
         let is_hopeless = state.failed_starts > self.settings.workers + FAILED_STARTS_MAX;
         state.counts.restarts += u64::from(has_work);
         drop(state);
-        self.tell(told);
-        // Somebody may have been told who waits for answers.
-        self.lead.rouse();
         if !has_work {
             return;
         }
@@ -123,81 +127,8 @@ impl Core {
 
     /// A seat stays empty. With the last one, nobody would work.
     fn give_up_seat(&self, error: &Error) {
-        if self.state.lock().crew.iter().all(|seat| seat.handle.is_none()) {
+        if self.state.lock().crew.iter().all(Seat::is_empty) {
             self.break_down(&failure::pool_broken(&self.settings.name, error.clone()));
-        }
-    }
-
-    /// Receives what the worker has answered before its end, then finds what it had taken and not answered.
-    fn receive_remains(&self, seat: usize, end: &Result<Exit>) -> Result<Vec<Told>> {
-        let leading = self.lead.claim();
-        let letters = match &self.state.lock().links {
-            Some(Links { letters, .. }) => letters.clone(),
-            None => return Ok(Vec::new()),
-        };
-        // What it was in the middle of is put right now, not when somebody has slept over it.
-        letters.reap();
-        if let Some(answers) = &*leading {
-            answers.reap();
-        }
-        let mut told = self.receive_all(&leading)?;
-        let mut dead = Vec::new();
-        for delivery in letters.dead_letters() {
-            let (mut letter, receipt) = delivery?.split();
-            let (number, _) = split_job(&mut letter)?;
-            dead.push((number, letter));
-            // It is this process's alone: nobody else reads dead letters.
-            receipt.acknowledge()?;
-        }
-        self.lead.pass_on(leading);
-        told.append(&mut self.blame(seat, end, dead));
-        Ok(told)
-    }
-
-    /// Who had which of the dead letters: the worker of `seat`, unless another one says so that is not yet buried.
-    fn blame(&self, seat: usize, end: &Result<Exit>, dead: Vec<(u64, Letter)>) -> Vec<Told> {
-        let mut state = self.state.lock();
-        let dead: Vec<_> = std::mem::take(&mut state.stray).into_iter().chain(dead).collect();
-        let mut told = Vec::new();
-        for (number, letter) in dead {
-            if self.other_holder(&state, seat, number) {
-                state.stray.push((number, letter));
-                continue;
-            }
-            state.expired.remove(&number);
-            if let Some(asked) = state.take(number) {
-                self.count(&mut state, false, asked.calls);
-                let error = self.death(&asked, end);
-                told.push(self.end(asked, Outcome::Died(error, letter)));
-            }
-        }
-        if let Some(links) = &state.links {
-            links.board.clear(seat);
-        }
-        told
-    }
-
-    fn other_holder(&self, state: &State, seat: usize, number: u64) -> bool {
-        let Some(links) = &state.links else { return false };
-        let others = (0..state.crew.len()).filter(|other| *other != seat);
-        let mut holders = others.filter(|other| links.board.job(*other) == Some(number));
-        holders.any(|other| state.crew[other].handle.is_some())
-    }
-
-    /// What the death of its worker means for a task.
-    fn death(&self, asked: &Asked, end: &Result<Exit>) -> Error {
-        let task = short_name(asked.entry);
-        match end {
-            Err(error) => error.clone(),
-            Ok(Exit::Unfit(text)) => {
-                let text =
-                    format!("task \"{task}\" was not run: its worker could not work: {text}");
-                Error::new(ErrorKind::Unsupported, text)
-            }
-            Ok(Exit::Done | Exit::Retired) => {
-                let text = format!("task \"{task}\" has no result: its worker went home with it");
-                Error::new(ErrorKind::Died, text)
-            }
         }
     }
 
@@ -250,7 +181,7 @@ impl Core {
             Phase::Closed => state.is_drained(),
             Phase::Over(_) => true,
         };
-        is_closing && state.crew.iter().all(|seat| seat.handle.is_none())
+        is_closing && state.crew.iter().all(Seat::is_empty)
     }
 
     /// Gives the channels up.

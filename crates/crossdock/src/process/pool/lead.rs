@@ -160,10 +160,11 @@ impl Core {
         }
     }
 
-    /// Receives what was sent before this call.
-    pub(super) fn receive_all(&self, leading: &Leading<'_>) -> Result<Vec<Told>> {
-        let Some(answers) = &**leading else { return Ok(Vec::new()) };
-        let (mut left, mut told) = (answers.len(), Vec::new());
+    /// Receives what was sent before this call. False if some of it is behind what somebody has begun to send, and not
+    /// ended.
+    pub(super) fn receive_all(&self, leading: &Leading<'_>, told: &mut Vec<Told>) -> Result<bool> {
+        let Some(answers) = &**leading else { return Ok(true) };
+        let mut left = answers.len();
         while left > 0 && !answers.is_empty() {
             let slice = Some(Deadline::after(SLICE));
             match answers.recv_or(slice, &mut || answers.is_empty())? {
@@ -171,11 +172,11 @@ impl Core {
                     told.append(&mut self.take_in(letter)?);
                     left -= 1;
                 }
-                // Somebody is in the middle of sending, or was.
-                None => answers.reap(),
+                None if answers.is_empty() => {}
+                None => return Ok(false),
             }
         }
-        Ok(told)
+        Ok(true)
     }
 }
 

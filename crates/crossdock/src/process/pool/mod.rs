@@ -52,6 +52,7 @@ mod job;
 mod lead;
 mod options;
 mod parts;
+mod remains;
 mod star;
 mod stats;
 mod stream;
