@@ -83,11 +83,14 @@ fn kill(pid: u32) {
     assert_eq!(unsafe { libc::kill(pid, libc::SIGKILL) }, 0);
 }
 
+fn ready(pool: &Pool) -> usize {
+    pool.stats().unwrap().workers.iter().filter(|worker| worker.is_ready).count()
+}
+
 /// A pool whose first worker waits for ever, and the future of that.
 fn pool_with_a_victim(workers: usize) -> (Pool, Future<()>, u32) {
     let pool = Pool::options().workers(workers).start(StartMethod::ForkServer).build().unwrap();
-    let is_ready = || pool.stats().unwrap().workers.iter().all(|worker| worker.is_ready);
-    await_that("all are ready", is_ready);
+    await_that("all are ready", || ready(&pool) == workers);
     let victim = pool.apply_async(wait_for_ever, ()).unwrap();
     let busy = || pool.stats().unwrap().workers.into_iter().find(|worker| worker.is_busy);
     await_that("it runs", || busy().is_some());
@@ -108,8 +111,9 @@ fn a_death_is_told_though_the_process_of_the_pool_has_no_descriptors() {
         kill(pid);
         // The other worker puts right what it was in the middle of.
         assert_killed(future.result_timeout(PATIENCE));
-        drop(no_files);
         assert_eq!(pool.apply(square, 3).unwrap(), 9);
+        drop(no_files);
+        await_that("it is at full strength again", || ready(&pool) == 2);
     });
 }
 
@@ -123,6 +127,25 @@ fn a_death_that_nobody_can_look_into_is_told_when_there_are_descriptors_again() 
         drop(no_files);
         assert_killed(future.result_timeout(PATIENCE));
         assert_eq!(pool.apply(square, 3).unwrap(), 9);
+    });
+}
+
+#[test]
+fn an_answer_that_cannot_be_received_arrives_when_there_are_descriptors_again() {
+    play(|()| {
+        let pool = Pool::options().workers(2).start(StartMethod::ForkServer).build().unwrap();
+        let text = |len: usize| "x".repeat(len);
+        assert_eq!(pool.apply(text, 3).unwrap(), "xxx");
+        let no_files = NoFiles::begin();
+        // It lies in memory that this process has not mapped.
+        let future = pool.apply_async(text, 10_000).unwrap();
+        let waited = future.result_timeout(Duration::from_millis(100));
+        let Err(ResultTimeoutError::TimedOut(future)) = waited else { panic!("{waited:?}") };
+        // What came before it, or comes from another worker, waits behind it.
+        let next = pool.apply_async(text, 5).unwrap();
+        drop(no_files);
+        assert_eq!(future.result().unwrap().len(), 10_000);
+        assert_eq!(next.result().unwrap(), "xxxxx");
     });
 }
 

@@ -15,7 +15,7 @@
 
 use super::super::executor::{Tally, closed};
 use super::board::Board;
-use super::crew::Seat;
+use super::crew::{Seat, Starts};
 use super::job::{Asked, Job, Kind, Outcome, outcome, split_answer};
 use super::lead::Lead;
 use super::options::Settings;
@@ -24,6 +24,7 @@ use crate::channel::{Receiver, Sender};
 use crate::error::{Error, ErrorKind, Result};
 use crate::letter::Letter;
 use crate::process::{JoinHandle, ProcessOptions};
+use crossdock_sys::clock::Deadline;
 use crossdock_sys::events::Events;
 use crossdock_sys::fork;
 use parking_lot::{Condvar, Mutex};
@@ -109,8 +110,9 @@ pub(super) struct State {
     /// What dead workers had that have not been asked how they died.
     pub(super) stray: Vec<(u64, Letter)>,
     pub(super) crew: Vec<Seat>,
-    /// Workers in a row that ended before they were ready.
-    pub(super) failed_starts: usize,
+    pub(super) starts: Starts,
+    /// Until when it is borne that answers cannot be received.
+    pub(super) trouble_until: Option<Deadline>,
     pub(super) counts: Counts,
     pub(super) pace: Pace,
     pub(super) is_collector_asleep: bool,
@@ -148,6 +150,15 @@ pub(super) struct Told(Asked, Outcome);
 impl State {
     pub(super) fn is_drained(&self) -> bool {
         self.pending.is_empty() && self.sent.is_empty()
+    }
+
+    /// Whether there is or may be work for another worker.
+    pub(super) fn has_work(&self) -> bool {
+        match self.phase {
+            Phase::Open => true,
+            Phase::Closed => !self.is_drained(),
+            Phase::Over(_) => false,
+        }
     }
 
     /// Whether it takes tasks, or the rest of one that it has taken.
@@ -238,18 +249,20 @@ impl Core {
         }
     }
 
-    /// Deals with a letter from a worker. Those who want to be called come back: to be told without the lead.
-    pub(super) fn take_in(&self, mut letter: Letter) -> Result<Vec<Told>> {
+    /// Deals with a letter from a worker. Those who want to be called come into `later`: to be told without the lead.
+    pub(super) fn take_in(&self, mut letter: Letter, later: &mut Vec<Told>) -> Result<()> {
         let (number, seat, kind) = split_answer(&mut letter)?;
         let mut state = self.state.lock();
-        state.failed_starts = 0;
+        state.trouble_until = None;
         if let Some(seat) = state.crew.get_mut(seat) {
             seat.is_ready = true;
             seat.tasks += u64::from(kind != Kind::Ready);
         }
         if kind == Kind::Ready {
-            return Ok(Vec::new());
+            state.starts.note_ready();
+            return Ok(());
         }
+        state.starts.note_answer();
         state.expired.remove(&number);
         let asked = state.take(number);
         let told = asked.map(|asked| {
@@ -257,14 +270,14 @@ impl Core {
             let outcome = outcome(kind, letter, asked.entry);
             self.end(asked, outcome)
         });
-        let mut later = self.refill(&mut state);
+        later.append(&mut self.refill(&mut state));
         self.wind_down(&mut state);
         drop(state);
         match told {
             Some(told) if told.0.slot.calls_out() => later.push(told),
             told => self.tell(told),
         }
-        Ok(later)
+        Ok(())
     }
 
     pub(super) fn count(&self, state: &mut State, is_done: bool, calls: u64) {

@@ -3,17 +3,23 @@
 use super::super::{Process, failure};
 use super::core::{Core, Phase};
 use super::job::{Outcome, short_name};
-use super::remains::Death;
+use super::remains::{Death, PASSING_MAX, is_passing};
 use super::worker::{Exit, Setup};
 use crate::error::{Error, ErrorKind, Result};
 use crate::process::JoinHandle;
 use crate::trace;
+use crossdock_sys::clock::Deadline;
 use std::io::Write;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// Workers in a row that may end before they are ready, beside one for each seat.
+/// Workers in a row that may end before they have done anything, beside one for each seat.
 const FAILED_STARTS_MAX: usize = 10;
+/// The pause after the first of those, twice as long after each further one, and the longest.
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+const PAUSE_MAX: Duration = Duration::from_millis(100);
+/// The pause after so many that the pool would have failed, were there no other workers.
+const PAUSE_HOPELESS: Duration = Duration::from_secs(1);
 /// The key of the supervisor's bell; the others are seats.
 pub(super) const BELL: u64 = u64::MAX;
 
@@ -24,6 +30,8 @@ pub(super) struct Seat {
     pub(super) handle: Option<JoinHandle<Exit>>,
     /// From then on, until it is known what it left.
     pub(super) death: Option<Death>,
+    /// When another one is to be started, if there is none.
+    fill_at: Option<Deadline>,
     /// Whether it has got as far as taking tasks.
     pub(super) is_ready: bool,
     /// What it has answered; those before it as well.
@@ -38,11 +46,39 @@ impl Seat {
         self.handle.is_none() && self.death.is_none()
     }
 
+    /// When something is to be done about it although nothing happens.
+    fn next_chore(&self) -> Option<Deadline> {
+        self.death.as_ref().map(|death| death.next).or(self.fill_at)
+    }
+
     pub(super) fn kill(&self) {
         if let Some(handle) = &self.handle {
             // It fails only for a process with the rights of another user.
             let _ = handle.kill();
         }
+    }
+}
+
+/// What speaks against workers that are still to come.
+#[derive(Debug, Default)]
+pub(super) struct Starts {
+    /// Workers in a row that ended before they were ready, or could not be started at all.
+    failed: usize,
+    /// Workers in a row that were ready and could not work, since the last answer.
+    unfit: usize,
+    /// Until when it is borne that none can be started.
+    hope_until: Option<Deadline>,
+}
+
+impl Starts {
+    /// A worker is ready.
+    pub(super) fn note_ready(&mut self) {
+        (self.failed, self.hope_until) = (0, None);
+    }
+
+    /// A worker has done something.
+    pub(super) fn note_answer(&mut self) {
+        self.unfit = 0;
     }
 }
 
@@ -60,17 +96,31 @@ impl Core {
         let setup = Setup { seat: seat as u32, ..self.setup.clone() };
         let handle = (self.start.lock())(options, setup)?;
         let watched = self.events.add(&handle, seat as u64);
+        if let Err(error) = watched {
+            self.end_unseen(seat, handle, Error::os("cannot watch a worker", error));
+            return Ok(());
+        }
         let mut state = self.state.lock();
         let tasks = state.crew[seat].tasks;
         state.crew[seat] = Seat { handle: Some(handle), tasks, ..Seat::default() };
-        if watched.is_err() || matches!(state.phase, Phase::Over(_)) {
+        if matches!(state.phase, Phase::Over(_)) {
             state.crew[seat].kill();
         }
         // It is to hear that the worker is ready.
         state.is_collector_asleep = false;
         self.collector.notify_one();
-        drop(state);
-        watched.map_err(|error| Error::os("cannot watch a worker", error))
+        Ok(())
+    }
+
+    /// Ends a worker whose end nobody would see. It may have taken a task.
+    fn end_unseen(&self, seat: usize, worker: JoinHandle<Exit>, why: Error) {
+        // It fails only for a process with the rights of another user.
+        let _ = worker.kill();
+        let pid = worker.pid();
+        // How it ended is known.
+        let _ = worker.join();
+        self.state.lock().crew[seat].death = Some(Death::new(Err(why), pid));
+        self.ring();
     }
 
     /// Deals with the end of the worker of a seat.
@@ -82,54 +132,90 @@ impl Core {
         self.settle(seat, Death::new(handle.join(), pid));
     }
 
-    /// Replaces a worker that has ended and left nothing more, if there is or may be work.
+    /// When the supervisor is to do something although nothing happens.
+    pub(super) fn next_chore(&self) -> Option<Deadline> {
+        let state = self.state.lock();
+        state.crew.iter().filter_map(Seat::next_chore).min()
+    }
+
+    /// Does what is due: looks again for what dead workers left, and fills seats.
+    pub(super) fn do_chores(&self) {
+        for seat in 0..self.settings.workers {
+            let mut state = self.state.lock();
+            if !state.crew[seat].next_chore().is_some_and(Deadline::is_past) {
+                continue;
+            }
+            let death = state.crew[seat].death.take();
+            let is_empty = state.crew[seat].fill_at.take().is_some();
+            let has_work = state.has_work();
+            drop(state);
+            if let Some(death) = death {
+                self.settle(seat, death);
+            } else if is_empty
+                && has_work
+                && let Err(error) = self.fill(seat)
+            {
+                trace::worker_lost(&self.settings.name, seat, &error);
+                self.fill_later(seat, false, error);
+            }
+        }
+    }
+
+    /// Has a seat filled again whose worker has ended and left nothing more, if there is or may be work.
     pub(super) fn replace(&self, seat: usize, end: Result<Exit>) {
         let mut state = self.state.lock();
         if let Some(links) = &state.links {
             links.board.clear(seat);
         }
         let was_ready = std::mem::take(&mut state.crew[seat].is_ready);
-        let has_work = match state.phase {
-            Phase::Open => true,
-            Phase::Closed => !state.is_drained(),
-            Phase::Over(_) => false,
-        };
-        if has_work && !was_ready && !matches!(end, Ok(Exit::Retired)) {
-            state.failed_starts += 1;
-        }
-        let is_hopeless = state.failed_starts > self.settings.workers + FAILED_STARTS_MAX;
-        state.counts.restarts += u64::from(has_work);
-        drop(state);
-        if !has_work {
+        if !state.has_work() {
             return;
         }
+        state.counts.restarts += 1;
+        drop(state);
         if let Err(error) = &end {
             trace::worker_lost(&self.settings.name, seat, error);
         }
-        let is_broken = !was_ready && end.as_ref().is_err_and(|e| e.kind() == ErrorKind::Panicked);
-        if is_broken || is_hopeless {
-            return self.break_down(&self.cannot_start(end));
-        }
-        if let Err(error) = self.fill(seat) {
-            self.give_up_seat(&error);
-        }
-    }
-
-    /// The error of a pool whose workers do not get as far as taking tasks.
-    fn cannot_start(&self, end: Result<Exit>) -> Error {
         let why = match end {
-            Err(error) => error,
-            Ok(Exit::Unfit(text)) => Error::new(ErrorKind::Unsupported, text),
-            Ok(Exit::Done | Exit::Retired) => Error::new(ErrorKind::Died, "they end at once"),
+            Ok(Exit::Retired) => None,
+            // Perhaps there is a task that nobody can take.
+            Ok(Exit::Unfit(text)) => Some(Error::new(ErrorKind::Unsupported, text)),
+            _ if was_ready => None,
+            Ok(Exit::Done) => Some(Error::new(ErrorKind::Died, "its workers end at once")),
+            Err(error) => Some(error),
         };
-        failure::pool_broken(&self.settings.name, why)
+        match why {
+            None => self.state.lock().crew[seat].fill_at = Some(Deadline::after(Duration::ZERO)),
+            // It would be the same with each.
+            Some(error) if error.kind() == ErrorKind::Panicked => {
+                self.break_down(&failure::pool_broken(&self.settings.name, error));
+            }
+            Some(error) => self.fill_later(seat, was_ready, error),
+        }
     }
 
-    /// A seat stays empty. With the last one, nobody would work.
-    fn give_up_seat(&self, error: &Error) {
-        if self.state.lock().crew.iter().all(Seat::is_empty) {
-            self.break_down(&failure::pool_broken(&self.settings.name, error.clone()));
+    /// A worker has not got as far as doing a task. Has another one tried, the later the more of them there were; when
+    /// that is hopeless, and nobody else works, the pool has failed.
+    fn fill_later(&self, seat: usize, was_ready: bool, why: Error) {
+        let mut state = self.state.lock();
+        let Starts { failed, unfit, hope_until } = &mut state.starts;
+        let count = if was_ready { unfit } else { failed };
+        *count += 1;
+        let failed = count.saturating_sub(self.settings.workers);
+        let until = *hope_until.get_or_insert_with(|| Deadline::after(PASSING_MAX));
+        let is_hopeless = failed > FAILED_STARTS_MAX && (!is_passing(&why) || until.is_past());
+        let is_manned = state.crew.iter().any(|seat| seat.handle.is_some() && seat.is_ready);
+        if is_hopeless && !is_manned {
+            drop(state);
+            return self.break_down(&failure::pool_broken(&self.settings.name, why));
         }
+        let doubled = |failed| PAUSE_MIN.saturating_mul(1_u32 << failed).min(PAUSE_MAX);
+        let pause = match failed.checked_sub(1) {
+            None => Duration::ZERO,
+            Some(_) if is_hopeless => PAUSE_HOPELESS,
+            Some(failed) => doubled(failed.min(FAILED_STARTS_MAX)),
+        };
+        state.crew[seat].fill_at = Some(Deadline::after(pause));
     }
 
     /// Ends workers that take too long, and tells who waits for them. Returns whether any task has a limit.

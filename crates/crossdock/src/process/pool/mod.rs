@@ -38,6 +38,8 @@
 //! | a worker is killed | the task that it ran fails with [`ErrorKind::Died`], or runs again if [retries](PoolOptions::retries) are asked for; another worker takes its place |
 //! | a task takes too long | it fails with [`ErrorKind::TimedOut`], if there is a [limit](PoolOptions::timeout); another worker takes the place of its own |
 //! | the initializer panics | the pool fails with that panic; it does not start workers for ever |
+//! | workers die before they are ready, or cannot be started | others are tried, with pauses; the pool fails when a dozen have failed in a row and none works |
+//! | the process of the pool has no descriptor or memory left | it tries again; when that lasts for ten seconds, and keeps it from working, the pool fails |
 //! | nobody asks for an error | it is counted ([`PoolStats`]), and an event of the `tracing` crate |
 //! | this process is killed | the workers end at once; the names go with them, or with the next who looks |
 //! | the pool is dropped | as [`Pool::terminate`]: nobody works for nobody |

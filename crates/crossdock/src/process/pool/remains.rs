@@ -30,7 +30,7 @@ pub(super) struct Death {
     end: Result<Exit>,
     pid: u32,
     /// When to look again for what it left.
-    next: Deadline,
+    pub(super) next: Deadline,
     /// When to give that up.
     until: Deadline,
 }
@@ -58,22 +58,6 @@ pub(super) fn is_passing(error: &Error) -> bool {
 }
 
 impl Core {
-    /// When the supervisor is to do something although nothing happens.
-    pub(super) fn next_chore(&self) -> Option<Deadline> {
-        let state = self.state.lock();
-        state.crew.iter().filter_map(|seat| Some(seat.death.as_ref()?.next)).min()
-    }
-
-    /// Tries again what could not be done.
-    pub(super) fn do_chores(&self) {
-        for seat in 0..self.settings.workers {
-            let death = self.state.lock().crew[seat].death.take_if(|death| death.next.is_past());
-            if let Some(death) = death {
-                self.settle(seat, death);
-            }
-        }
-    }
-
     /// Deals with what the worker of a seat left; the next one comes when that has been found.
     pub(super) fn settle(&self, seat: usize, mut death: Death) {
         let mut told = Vec::new();
