@@ -9,7 +9,7 @@ use super::super::serve::last_panic;
 use super::super::task::{self, Entry};
 use super::core::Core;
 use super::gather::Gather;
-use super::job::{Outcome, Slot, short_name};
+use super::job::{Call, Outcome, Slot, open, short_name};
 use crate::error::{Error, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -117,37 +117,47 @@ where
     R: DeserializeOwned + Send + 'static,
     T: Send + 'static,
 {
-    order_chunk(order, gather, from, chunk, false);
+    let (calls, slot) = (chunk.len(), Part::<A, R, T>::slot(order, gather, from, chunk.len()));
+    let Order { core, entry, limit, .. } = order;
+    if let Err(error) = core.submit(entry, chunk, (*limit, calls as u64), slot)
+        && let Some(call) = fail(gather, from, calls, &error)
+    {
+        call();
+    }
 }
 
-fn order_chunk<A, R, T>(
+/// As [`order`], of what is left of a chunk. What is to be called then comes back.
+fn order_rest<A, R, T>(
     order: &Order,
     gather: &Arc<Gather<R, T>>,
     from: usize,
-    chunk: Vec<A>,
-    is_rest: bool,
-) where
+    rest: Vec<A>,
+) -> Option<Call>
+where
     A: Serialize + DeserializeOwned + Send + 'static,
     R: DeserializeOwned + Send + 'static,
     T: Send + 'static,
 {
-    let calls = chunk.len();
-    let part = Part {
-        order: order.clone(),
-        gather: Arc::clone(gather),
-        from,
-        calls,
-        arguments: PhantomData::<fn(A)>,
-    };
+    let (calls, slot) = (rest.len(), Part::<A, R, T>::slot(order, gather, from, rest.len()));
     let Order { core, entry, limit, .. } = order;
-    let (limit, slot) = ((*limit, calls as u64), Box::new(part));
-    let ordered = match is_rest {
-        true => core.submit_rest(entry, chunk, limit, slot),
-        false => core.submit(entry, chunk, limit, slot),
-    };
-    if let Err(error) = ordered {
-        gather.put(from, (0..calls).map(|_| Err(error.clone())));
+    match core.submit_rest(entry, rest, (*limit, calls as u64), slot) {
+        Err(error) => fail(gather, from, calls, &error),
+        Ok(told) if told.is_empty() => None,
+        Ok(told) => {
+            let core = Arc::clone(core);
+            Some(Box::new(move || core.tell(told)))
+        }
     }
+}
+
+/// All calls of a chunk have ended in an error.
+fn fail<R: 'static, T: 'static>(
+    gather: &Arc<Gather<R, T>>,
+    from: usize,
+    calls: usize,
+    error: &Error,
+) -> Option<Call> {
+    gather.put(from, (0..calls).map(|_| Err(error.clone())))
 }
 
 /// A chunk on its way.
@@ -157,6 +167,18 @@ struct Part<A, R, T> {
     from: usize,
     calls: usize,
     arguments: PhantomData<fn(A)>,
+}
+
+impl<A, R, T> Part<A, R, T>
+where
+    A: Serialize + DeserializeOwned + Send + 'static,
+    R: DeserializeOwned + Send + 'static,
+    T: Send + 'static,
+{
+    fn slot(order: &Order, gather: &Arc<Gather<R, T>>, from: usize, calls: usize) -> Box<dyn Slot> {
+        let (order, gather) = (order.clone(), Arc::clone(gather));
+        Box::new(Self { order, gather, from, calls, arguments: PhantomData })
+    }
 }
 
 impl<A, R, T> Slot for Part<A, R, T>
@@ -169,31 +191,29 @@ where
         self.gather.start()
     }
 
-    fn calls_out(&self) -> bool {
-        self.gather.calls_out()
-    }
-
-    fn settle(self: Box<Self>, outcome: Outcome) {
+    fn settle(self: Box<Self>, outcome: Outcome) -> Vec<Call> {
         let Self { order, gather, from, calls, .. } = *self;
         let answer: Result<Answer<A, R>> = match outcome {
-            Outcome::Done(letter) => letter.open(),
+            Outcome::Done(letter) => open(letter),
             Outcome::Failed(error) | Outcome::Died(error, _) => Err(error),
         };
-        match answer {
-            Err(error) => gather.put(from, (0..calls).map(|_| Err(error.clone()))),
-            Ok((results, rest)) if results.len() + rest.len() != calls || results.is_empty() => {
-                let error = Error::corrupt("the answer to a chunk", "it has too few results");
-                gather.put(from, (0..calls).map(|_| Err(error.clone())));
-            }
-            Ok((results, rest)) => {
-                let name = short_name(order.name);
-                let next = from + results.len();
-                let fail = |panic| failure::task_panicked(name, panic);
-                gather.put(from, results.into_iter().map(|result| result.map_err(fail)));
-                if !rest.is_empty() {
-                    order_chunk(&order, &gather, next, rest, true);
-                }
-            }
+        let answer = answer.and_then(|(results, rest)| {
+            let is_whole = results.len() + rest.len() == calls && !results.is_empty();
+            let wrong = || Error::corrupt("the answer to a chunk", "it has too few results");
+            is_whole.then_some((results, rest)).ok_or_else(wrong)
+        });
+        let (results, rest) = match answer {
+            Err(error) => return fail(&gather, from, calls, &error).into_iter().collect(),
+            Ok(answer) => answer,
+        };
+        let (name, next) = (short_name(order.name), from + results.len());
+        let results = results
+            .into_iter()
+            .map(|result| result.map_err(|panic| failure::task_panicked(name, panic)));
+        let mut calls: Vec<Call> = gather.put(from, results).into_iter().collect();
+        if !rest.is_empty() {
+            calls.extend(order_rest(&order, &gather, next, rest));
         }
+        calls
     }
 }

@@ -19,6 +19,7 @@ use super::crew::{Seat, Starts};
 use super::job::{Asked, Job, Kind, Outcome, outcome, split_answer};
 use super::lead::Lead;
 use super::options::Settings;
+use super::telling::Told;
 use super::worker::{Exit, Setup};
 use crate::channel::{Receiver, Sender};
 use crate::error::{Error, ErrorKind, Result};
@@ -28,12 +29,10 @@ use crossdock_sys::clock::Deadline;
 use crossdock_sys::events::Events;
 use crossdock_sys::fork;
 use parking_lot::{Condvar, Mutex};
-use std::cell::Cell;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::PipeWriter;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::time::Duration;
 
 /// Tasks that a worker has at hand at most, its own included.
@@ -42,11 +41,6 @@ pub(super) const IN_HAND_MAX: usize = 32;
 pub(super) const READY: Duration = Duration::from_micros(500);
 /// Answers after which the time that tasks take is looked at again.
 const MEASURE_EVERY: u64 = 64;
-
-thread_local! {
-    /// Whether this thread is telling somebody of a result, and so may be in a callback.
-    pub(super) static IS_TELLING: Cell<bool> = const { Cell::new(false) };
-}
 
 /// Starts a worker.
 pub(super) type Start = Box<dyn Fn(ProcessOptions, Setup) -> Result<JoinHandle<Exit>> + Send>;
@@ -143,10 +137,6 @@ pub(super) struct Counts {
     pub(super) restarts: u64,
 }
 
-/// Somebody who is to be told of an end, when nothing is locked. Made by [`Core::end`].
-#[must_use = "somebody waits for it"]
-pub(super) struct Told(Asked, Outcome);
-
 impl State {
     pub(super) fn is_drained(&self) -> bool {
         self.pending.is_empty() && self.sent.is_empty()
@@ -228,27 +218,6 @@ impl Core {
         Err(Error::forked(&format!("pool \"{}\"", self.settings.name)))
     }
 
-    /// From now on the pool has not ended before somebody has been told of this.
-    pub(super) fn end(&self, asked: Asked, outcome: Outcome) -> Told {
-        self.settling.fetch_add(1, Ordering::SeqCst);
-        Told(asked, outcome)
-    }
-
-    /// Tells who waits. Nothing may be locked, not even the lead, if that may call what users wrote.
-    pub(super) fn tell(&self, told: impl IntoIterator<Item = Told>) {
-        for Told(asked, outcome) in told {
-            let outer = IS_TELLING.replace(true);
-            // What users wrote to read or drop a result may panic, and that is nobody's business here.
-            if catch_unwind(AssertUnwindSafe(|| asked.slot.settle(outcome))).is_err() {
-                self.tally.panicked_callbacks.fetch_add(1, Ordering::Relaxed);
-            }
-            IS_TELLING.set(outer);
-            if self.settling.fetch_sub(1, Ordering::SeqCst) == 1 {
-                self.wind_down(&mut self.state.lock());
-            }
-        }
-    }
-
     /// Deals with a letter from a worker. Those who want to be called come into `later`: to be told without the lead.
     pub(super) fn take_in(&self, mut letter: Letter, later: &mut Vec<Told>) -> Result<()> {
         let (number, seat, kind) = split_answer(&mut letter)?;
@@ -264,8 +233,7 @@ impl Core {
         }
         state.starts.note_answer();
         state.expired.remove(&number);
-        let asked = state.take(number);
-        let told = asked.map(|asked| {
+        let told = state.take(number).map(|asked| {
             self.count(&mut state, kind == Kind::Done, asked.calls);
             let outcome = outcome(kind, letter, asked.entry);
             self.end(asked, outcome)
@@ -273,10 +241,7 @@ impl Core {
         later.append(&mut self.refill(&mut state));
         self.wind_down(&mut state);
         drop(state);
-        match told {
-            Some(told) if told.0.slot.calls_out() => later.push(told),
-            told => self.tell(told),
-        }
+        later.extend(told.and_then(|told| self.tell_quietly(told)));
         Ok(())
     }
 

@@ -4,13 +4,13 @@ use super::super::{Process, failure};
 use super::core::{Core, Phase};
 use super::job::{Outcome, short_name};
 use super::remains::{Death, PASSING_MAX, is_passing};
+use super::telling::Told;
 use super::worker::{Exit, Setup};
 use crate::error::{Error, ErrorKind, Result};
 use crate::process::JoinHandle;
 use crate::trace;
 use crossdock_sys::clock::Deadline;
 use std::io::Write;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// Workers in a row that may end before they have done anything, beside one for each seat.
@@ -123,13 +123,13 @@ impl Core {
         self.ring();
     }
 
-    /// Deals with the end of the worker of a seat.
-    pub(super) fn bury(&self, seat: usize) {
+    /// Deals with the end of the worker of a seat. Those who want to be called of its tasks come into `later`.
+    pub(super) fn bury(&self, seat: usize, later: &mut Vec<Told>) {
         let Some(handle) = self.state.lock().crew[seat].handle.take() else { return };
         // Others may have copies of its pidfd: it would not leave by itself.
         let _ = self.events.remove(&handle);
         let pid = handle.pid();
-        self.settle(seat, Death::new(handle.join(), pid));
+        self.settle(seat, Death::new(handle.join(), pid), later);
     }
 
     /// When the supervisor is to do something although nothing happens.
@@ -138,8 +138,8 @@ impl Core {
         state.crew.iter().filter_map(Seat::next_chore).min()
     }
 
-    /// Does what is due: looks again for what dead workers left, and fills seats.
-    pub(super) fn do_chores(&self) {
+    /// Does what is due: looks again for what dead workers left, as [`bury`](Self::bury), and fills seats.
+    pub(super) fn do_chores(&self, later: &mut Vec<Told>) {
         for seat in 0..self.settings.workers {
             let mut state = self.state.lock();
             if !state.crew[seat].next_chore().is_some_and(Deadline::is_past) {
@@ -150,7 +150,7 @@ impl Core {
             let has_work = state.has_work();
             drop(state);
             if let Some(death) = death {
-                self.settle(seat, death);
+                self.settle(seat, death, later);
             } else if is_empty
                 && has_work
                 && let Err(error) = self.fill(seat)
@@ -281,9 +281,5 @@ impl Core {
         state.has_ended = true;
         self.changed.notify_all();
         self.collector.notify_all();
-    }
-
-    pub(super) fn is_settled(&self) -> bool {
-        self.settling.load(Ordering::SeqCst) == 0
     }
 }

@@ -7,8 +7,9 @@
 
 use super::super::executor::{Driver, Waiter, left};
 use super::super::failure;
-use super::core::{Core, Told};
+use super::core::Core;
 use super::remains::{AGAIN_AFTER, PASSING_MAX, is_passing};
+use super::telling::Told;
 use crate::channel::Receiver;
 use crate::error::{Error, Result};
 use crate::letter::Letter;

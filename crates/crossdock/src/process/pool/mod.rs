@@ -59,6 +59,7 @@ mod star;
 mod stats;
 mod stream;
 mod submit;
+mod telling;
 mod threads;
 mod worker;
 
@@ -239,7 +240,7 @@ impl Pool {
     /// [`ErrorKind::Busy`]: a callback joins it, and the end of that is waited for.
     pub fn join(self) -> Result<()> {
         self.core.check_current()?;
-        if core::IS_TELLING.get() {
+        if self.core.is_telling() {
             let text = format!("a callback cannot join pool \"{}\"", self.name());
             return Err(Error::new(ErrorKind::Busy, text).named(self.name()));
         }
@@ -260,9 +261,9 @@ impl Pool {
         }
     }
 
-    /// Waits until nothing of it is left but this, unless this is called in a callback.
+    /// Waits until nothing of it is left but this, unless this is called in a callback of its own.
     fn await_end(&self) {
-        if core::IS_TELLING.get() {
+        if self.core.is_telling() {
             // Somebody waits for this very callback to return.
             return;
         }
@@ -338,8 +339,8 @@ impl Executor for Pool {
             self.core.cancel_pending();
             self.core.close();
         }
-        // A callback is one of those who would be waited for.
-        if how.wait && !core::IS_TELLING.get() {
+        // A callback of its own is one of those who would be waited for.
+        if how.wait && !self.core.is_telling() {
             self.core.await_drained();
         }
     }

@@ -10,8 +10,9 @@
 //! task, so whoever has seen a dead letter, and has received all answers since, knows that there is none for it.
 
 use super::super::failure;
-use super::core::{Core, Links, Phase, State, Told};
+use super::core::{Core, Links, Phase, State};
 use super::job::{Asked, Outcome, short_name, split_job};
+use super::telling::Told;
 use super::worker::Exit;
 use crate::channel::Receiver;
 use crate::error::{Error, ErrorKind, Result};
@@ -58,14 +59,15 @@ pub(super) fn is_passing(error: &Error) -> bool {
 }
 
 impl Core {
-    /// Deals with what the worker of a seat left; the next one comes when that has been found.
-    pub(super) fn settle(&self, seat: usize, mut death: Death) {
+    /// Deals with what the worker of a seat left; the next one comes when that has been found. Those who want to be
+    /// called come into `later`.
+    pub(super) fn settle(&self, seat: usize, mut death: Death, later: &mut Vec<Told>) {
         let mut told = Vec::new();
         let rest = match self.receive_remains(seat, &death, &mut told) {
             Err(error) if is_passing(&error) => Ok(Rest::Hidden(error)),
             rest => rest,
         };
-        self.tell(told);
+        later.extend(told.into_iter().filter_map(|told| self.tell_quietly(told)));
         // Somebody may have been told who waits for answers.
         self.lead.rouse();
         let is_over = matches!(self.state.lock().phase, Phase::Over(_));

@@ -47,14 +47,17 @@ fn supervise(core: &Core, mut bell: PipeReader) {
                 break;
             }
         };
+        let mut later = Vec::new();
         for key in keys {
             match usize::try_from(key) {
-                Ok(seat) if key != BELL => core.bury(seat),
+                Ok(seat) if key != BELL => core.bury(seat, &mut later),
                 // It has rung, so there is something to read.
                 _ => drop(bell.read(&mut [0; 64])),
             }
         }
-        core.do_chores();
+        core.do_chores(&mut later);
+        // Callbacks may wait for work that the new workers do.
+        core.tell(later);
     }
     core.finish();
 }
