@@ -61,24 +61,28 @@ pub(super) fn is_passing(error: &Error) -> bool {
 impl Core {
     /// Deals with what the worker of a seat left; the next one comes when that has been found. Those who want to be
     /// called come into `later`.
-    pub(super) fn settle(&self, seat: usize, mut death: Death, later: &mut Vec<Told>) {
+    pub(super) fn settle(&self, seat: usize, death: Death, later: &mut Vec<Told>) {
         let mut told = Vec::new();
         let rest = match self.receive_remains(seat, &death, &mut told) {
             Err(error) if is_passing(&error) => Ok(Rest::Hidden(error)),
             rest => rest,
         };
+        self.keep_or_replace(seat, death, rest);
         later.extend(told.into_iter().filter_map(|told| self.tell_quietly(told)));
         // Somebody may have been told who waits for answers.
         self.lead.rouse();
+    }
+
+    fn keep_or_replace(&self, seat: usize, mut death: Death, rest: Result<Rest>) {
         let is_over = matches!(self.state.lock().phase, Phase::Over(_));
         let given_up = match rest {
             Ok(Rest::Nothing) => None,
             Ok(_) if is_over => None,
             Ok(Rest::Behind) => {
                 death.until = Deadline::after(PASSING_MAX);
-                return self.keep_dead(seat, death);
+                return self.keep(seat, death);
             }
-            Ok(Rest::Hidden(_)) if !death.until.is_past() => return self.keep_dead(seat, death),
+            Ok(Rest::Hidden(_)) if !death.until.is_past() => return self.keep(seat, death),
             Ok(Rest::Hidden(why)) => Some(failure::pool_broken(&self.settings.name, why)),
             Err(error) => Some(error),
         };
@@ -88,7 +92,7 @@ impl Core {
         self.replace(seat, death.end);
     }
 
-    fn keep_dead(&self, seat: usize, mut death: Death) {
+    fn keep(&self, seat: usize, mut death: Death) {
         death.next = Deadline::after(AGAIN_AFTER);
         self.state.lock().crew[seat].death = Some(death);
     }
