@@ -1,5 +1,6 @@
 //! One piece of work, and the words in front of the letters about it.
 
+use super::super::envelope::INLINE_BYTES_MAX;
 use super::super::executor::Promise;
 use super::super::failure::{self, Panic};
 use super::super::task;
@@ -69,6 +70,24 @@ pub(super) struct Job {
     pub(super) number: u64,
     pub(super) letter: Letter,
     pub(super) asked: Asked,
+}
+
+/// What is to be heeded with a piece of work.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    /// How long a worker may take for it.
+    pub(super) limit: Option<Duration>,
+    /// Calls of the user's function in it.
+    pub(super) calls: u64,
+    /// Bytes that its argument may take.
+    pub(super) bytes_max: usize,
+}
+
+impl Terms {
+    /// Those of one call.
+    pub(super) fn single(limit: Option<Duration>) -> Self {
+        Self { limit, calls: 1, bytes_max: INLINE_BYTES_MAX }
+    }
 }
 
 /// What the pool keeps of a piece of work while a worker has it.

@@ -2,14 +2,13 @@
 
 use super::super::task::{self, Entry};
 use super::core::{Core, IN_HAND_MAX, READY, State};
-use super::job::{Asked, Job, Outcome, Slot, job_head, split_job};
+use super::job::{Asked, Job, Outcome, Slot, Terms, job_head, split_job};
 use super::telling::Told;
 use crate::channel::TrySendError;
 use crate::error::{Error, ErrorKind, Result};
 use crate::letter::Letter;
 use serde::Serialize;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 impl Core {
     /// Takes work of which `slot` is to hear.
@@ -17,10 +16,10 @@ impl Core {
         &self,
         entry: &'static Entry,
         argument: A,
-        (limit, calls): (Option<Duration>, u64),
+        terms: Terms,
         slot: Box<dyn Slot>,
     ) -> Result<()> {
-        let job = self.job(entry, argument, (limit, calls), slot).map_err(|(error, _)| error)?;
+        let job = self.job(entry, argument, terms, slot).map_err(|(error, _)| error)?;
         let told = self.enqueue(job, false).map_err(|(error, _)| error)?;
         self.tell(told);
         Ok(())
@@ -32,10 +31,10 @@ impl Core {
         &self,
         entry: &'static Entry,
         argument: A,
-        (limit, calls): (Option<Duration>, u64),
+        terms: Terms,
         slot: Box<dyn Slot>,
     ) -> Result<Vec<Told>> {
-        let job = self.job(entry, argument, (limit, calls), slot).map_err(|(error, _)| error)?;
+        let job = self.job(entry, argument, terms, slot).map_err(|(error, _)| error)?;
         self.enqueue(job, true).map_err(|(error, _)| error)
     }
 
@@ -46,7 +45,7 @@ impl Core {
         argument: A,
         slot: Box<dyn Slot>,
     ) {
-        let (slot, outcome) = match self.job(entry, argument, (None, 1), slot) {
+        let (slot, outcome) = match self.job(entry, argument, Terms::single(None), slot) {
             Err((error, slot)) => (slot, Outcome::Failed(error)),
             Ok(job) => match self.enqueue(job, false) {
                 Ok(told) => return self.tell(told),
@@ -63,11 +62,15 @@ impl Core {
         &self,
         entry: &'static Entry,
         argument: A,
-        (limit, calls): (Option<Duration>, u64),
+        terms: Terms,
         slot: Box<dyn Slot>,
     ) -> Result<Job, (Error, Box<dyn Slot>)> {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        let seal = || Letter::seal(&job_head(number, task::id(entry)?), argument)?.for_channel();
+        let Terms { limit, calls, bytes_max } = terms;
+        let seal = || {
+            let head = job_head(number, task::id(entry)?);
+            Letter::seal_within(&head, argument, bytes_max)?.for_channel()
+        };
         let mut letter = match seal() {
             Ok(letter) => letter,
             Err(error) => return Err((error, slot)),
