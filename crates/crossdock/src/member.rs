@@ -287,6 +287,39 @@ impl Member {
         reap::processes(&self.namespace, &lock, &self.parties, &dead);
     }
 
+    /// Puts right what the process left that had this pid, and has ended.
+    ///
+    /// # Errors
+    ///
+    /// Why that cannot be done now: no descriptor, no memory, or the directory's lock is not to be had.
+    #[cfg(feature = "process")]
+    pub(crate) fn reap_process(&self, pid: u32) -> Result<()> {
+        // The pid may be another's by now, who lives.
+        let find = |wanted: fn(Liveness) -> bool| -> PartySet {
+            let rows = self.parties.in_use().filter_map(|(party, _, state)| match state {
+                State::Process(id) if id.pid == pid => Some((party, id)),
+                _ => None,
+            });
+            let rows = rows.filter(|(party, id)| wanted(self.parties.liveness(*party, id)));
+            rows.map(|(party, _)| party).collect()
+        };
+        let is_left = |liveness| liveness != Liveness::Alive;
+        if find(is_left).is_empty() {
+            return Ok(());
+        }
+        let lock = self.namespace.lock()?;
+        let dead = find(|liveness| liveness == Liveness::Dead);
+        reap::processes(&self.namespace, &lock, &self.parties, &dead);
+        drop(lock);
+        if find(is_left).is_empty() {
+            return Ok(());
+        }
+        let text = format!(
+            "what process {pid} held when it ended cannot be looked through now (no descriptor, or no memory)"
+        );
+        Err(Error::new(ErrorKind::Busy, text))
+    }
+
     /// Puts right what all the dead left.
     pub(crate) fn reap_everything(&self) {
         if let Ok(lock) = self.namespace.lock() {

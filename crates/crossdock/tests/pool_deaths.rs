@@ -33,8 +33,10 @@ fn kill(pid: u32, signal: i32) {
     kill.unwrap();
 }
 
+/// Whether it runs. Who has ended and not yet been waited for does not: a fork server may be about to.
 fn is_there(pid: u32) -> bool {
-    std::path::Path::new(&format!("/proc/{pid}")).exists()
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with(['Z', 'X']))
 }
 
 fn pids(pool: &Pool) -> Vec<u32> {

@@ -36,8 +36,12 @@ impl<M: Message> Receiver<M> {
         self.core.signal(End::Receiver).notify_all();
     }
 
-    /// Puts right what members left who have died by now.
-    pub(crate) fn reap(&self) {
-        self.core.look_for_dead();
+    /// Puts right what the process left that had this pid and has ended, here and everywhere.
+    ///
+    /// # Errors
+    ///
+    /// Why that cannot be done now.
+    pub(crate) fn reap_process(&self, pid: u32) -> Result<()> {
+        self.core.member.reap_process(pid)
     }
 }

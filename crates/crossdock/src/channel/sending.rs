@@ -10,6 +10,9 @@ use crossdock_sys::clock::Deadline;
 /// Sends a message if the channel has room.
 #[inline]
 pub(super) fn try_send<M: Message>(core: &Core, message: M) -> Result<(), TrySendError<M>> {
+    if message.record().is_some_and(|record| core.send_record(record)) {
+        return Ok(());
+    }
     match try_offer(core, &message) {
         Ok(()) => Ok(()),
         Err(NotSent::Full) => {
@@ -24,6 +27,9 @@ pub(super) fn try_send<M: Message>(core: &Core, message: M) -> Result<(), TrySen
 /// Sends a message; waits while the channel has no room, if it is made to wait.
 #[inline]
 pub(super) fn send<M: Message>(core: &Core, message: M) -> Result<(), SendError<M>> {
+    if message.record().is_some_and(|record| core.send_record(record)) {
+        return Ok(());
+    }
     match send_until(core, message, None) {
         Ok(()) => Ok(()),
         Err(SendTimeoutError::Disconnected(message)) => Err(SendError::Disconnected(message)),

@@ -26,6 +26,7 @@ pub(crate) use seal::note_drop;
 
 use crate::arena::lease::Lease;
 use crate::error::{Error, Result};
+use crate::process::INLINE_BYTES_MAX;
 use body::Body;
 use crossdock_core::ticket::Ticket;
 use serde::Serialize;
@@ -56,7 +57,16 @@ impl Letter {
     /// `LimitExceeded`: more than 1 MiB, or more arrays than a message can have. `InvalidArgument`: it does not
     /// serialise, or somebody else has an `ArrayMut` that is in it. `NoSpace`.
     pub(crate) fn seal<T: Serialize>(head: &[u8], value: T) -> Result<Self> {
-        Self::try_seal(head, value).map_err(|(_, error)| error)
+        Self::seal_within(head, value, INLINE_BYTES_MAX)
+    }
+
+    /// As [`seal`](Self::seal), with another limit than 1 MiB.
+    pub(crate) fn seal_within<T: Serialize>(
+        head: &[u8],
+        value: T,
+        bytes_max: usize,
+    ) -> Result<Self> {
+        Self::try_seal_within(head, value, bytes_max).map_err(|(_, error)| error)
     }
 
     /// As [`seal`](Self::seal); gives the value back where it can.
@@ -64,7 +74,15 @@ impl Letter {
         head: &[u8],
         value: T,
     ) -> Result<Self, (Option<T>, Error)> {
-        let (body, sealed) = match seal::collect(head, &value) {
+        Self::try_seal_within(head, value, INLINE_BYTES_MAX)
+    }
+
+    fn try_seal_within<T: Serialize>(
+        head: &[u8],
+        value: T,
+        bytes_max: usize,
+    ) -> Result<Self, (Option<T>, Error)> {
+        let (body, sealed) = match seal::collect(head, &value, bytes_max) {
             Ok(collected) => collected,
             Err(error) => return Err((Some(value), error)),
         };
@@ -73,6 +91,15 @@ impl Letter {
         }
         let (arrays, kept) = sealed.settle(value).map_err(|error| (None, error))?;
         Ok(Self { body, arrays, kept })
+    }
+
+    /// How many bytes a value takes, and how many arrays there are in it, if it can be sealed.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`seal`](Self::seal); but whether somebody else has an `ArrayMut` that is in it is not found out.
+    pub(crate) fn measure<T: Serialize>(value: &T) -> Result<(usize, usize)> {
+        seal::measure(value)
     }
 
     /// The same, to be sent through a channel: many bytes are put into memory that its receiver can map.

@@ -43,28 +43,48 @@ impl Drop for Scope {
 }
 
 /// Serialises a value behind `head`.
-pub(super) fn collect<T: Serialize>(head: &[u8], value: &T) -> Result<(Body, Collected)> {
+pub(super) fn collect<T: Serialize>(
+    head: &[u8],
+    value: &T,
+    bytes_max: usize,
+) -> Result<(Body, Collected)> {
+    let (bytes, collected) = write(head, value, bytes_max)?;
+    if bytes.len() > SHORT_BYTES_MAX && collected.arrays.len() == ARRAYS_MAX {
+        return Err(too_many());
+    }
+    let body = Body::copy(&bytes);
+    keep_buffer(bytes);
+    Ok((body, collected))
+}
+
+/// The bytes that a value takes, and its arrays.
+pub(super) fn measure<T: Serialize>(value: &T) -> Result<(usize, usize)> {
+    let (bytes, collected) = write(&[], value, envelope::INLINE_BYTES_MAX)?;
+    let len = bytes.len();
+    keep_buffer(bytes);
+    Ok((len, collected.arrays.len()))
+}
+
+fn write<T: Serialize>(head: &[u8], value: &T, bytes_max: usize) -> Result<(Vec<u8>, Collected)> {
     let mut bytes = BUFFER.take();
     bytes.clear();
     bytes.extend_from_slice(head);
     // A value may send others while it is being serialised.
     let scope = Scope(COLLECTED.replace(Some(Collected::default())));
-    let written = envelope::write(value, bytes);
-    let collected = COLLECTED.take().unwrap_or_default();
+    let written = envelope::write(value, bytes, bytes_max);
+    let mut collected = COLLECTED.take().unwrap_or_default();
     drop(scope);
-    let bytes = match (written, collected.error) {
-        (Ok(bytes), None) => bytes,
-        (_, Some(error)) => return Err(error),
-        (Err(why), None) => return Err(unsendable::<T>(&why)),
-    };
-    if bytes.len() > SHORT_BYTES_MAX && collected.arrays.len() == ARRAYS_MAX {
-        return Err(too_many());
+    match (written, collected.error.take()) {
+        (Ok(bytes), None) => Ok((bytes, collected)),
+        (_, Some(error)) => Err(error),
+        (Err(why), None) => Err(unsendable::<T>(&why)),
     }
-    let body = Body::copy(&bytes);
+}
+
+fn keep_buffer(bytes: Vec<u8>) {
     if bytes.capacity() <= envelope::INLINE_BYTES_MAX {
         BUFFER.replace(bytes);
     }
-    Ok((body, Collected { error: None, ..collected }))
 }
 
 fn unsendable<T>(why: &Unsendable) -> Error {

@@ -44,13 +44,18 @@ impl fmt::Display for Unsendable {
 
 /// A value as bytes.
 pub(crate) fn seal(value: &impl Serialize) -> Result<Vec<u8>, Unsendable> {
-    write(value, Vec::new())
+    write(value, Vec::new(), INLINE_BYTES_MAX)
 }
 
-/// As [`seal`], behind the bytes that there are.
-pub(crate) fn write(value: &impl Serialize, bytes: Vec<u8>) -> Result<Vec<u8>, Unsendable> {
+/// As [`seal`], in at most so many bytes behind those that there are.
+pub(crate) fn write(
+    value: &impl Serialize,
+    bytes: Vec<u8>,
+    bytes_max: usize,
+) -> Result<Vec<u8>, Unsendable> {
     REFUSAL.set(None);
-    match postcard::serialize_with_flavor(value, Bounded(bytes)) {
+    let len_max = bytes.len().saturating_add(bytes_max);
+    match postcard::serialize_with_flavor(value, Bounded { bytes, len_max }) {
         Ok(bytes) => Ok(bytes),
         Err(postcard::Error::SerializeBufferFull) => Err(Unsendable::TooLong),
         Err(error) => {
@@ -68,8 +73,11 @@ pub(crate) fn open<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, postcard::Err
     }
 }
 
-/// Bytes up to the limit.
-struct Bounded(Vec<u8>);
+/// Bytes up to a limit.
+struct Bounded {
+    bytes: Vec<u8>,
+    len_max: usize,
+}
 
 impl postcard::ser_flavors::Flavor for Bounded {
     type Output = Vec<u8>;
@@ -79,15 +87,15 @@ impl postcard::ser_flavors::Flavor for Bounded {
     }
 
     fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        if bytes.len() > INLINE_BYTES_MAX.saturating_sub(self.0.len()) {
+        if bytes.len() > self.len_max.saturating_sub(self.bytes.len()) {
             return Err(postcard::Error::SerializeBufferFull);
         }
-        self.0.extend_from_slice(bytes);
+        self.bytes.extend_from_slice(bytes);
         Ok(())
     }
 
     fn finalize(self) -> postcard::Result<Vec<u8>> {
-        Ok(self.0)
+        Ok(self.bytes)
     }
 }
 
@@ -110,6 +118,13 @@ mod tests {
         assert_eq!(seal(&longest).unwrap().len(), INLINE_BYTES_MAX);
         let error = seal(&vec![1_u8; INLINE_BYTES_MAX - 2]).unwrap_err();
         assert!(error.to_string().contains("crossdock::Array"), "{error}");
+    }
+
+    #[test]
+    fn what_stands_in_front_of_a_value_takes_nothing_of_its_limit() {
+        let head = vec![7_u8; 100];
+        assert_eq!(write(&[1_u8; 10], head.clone(), 10).unwrap().len(), 110);
+        assert!(matches!(write(&[1_u8; 10], head, 9), Err(Unsendable::TooLong)));
     }
 
     #[test]

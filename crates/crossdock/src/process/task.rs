@@ -15,6 +15,7 @@
 //! who may write to the line of a process is its user, or root (`Line::adopt`), and need not be stopped.
 #![allow(unsafe_code, reason = "an entry is found by its address")]
 
+use super::envelope::INLINE_BYTES_MAX;
 use super::wire::TaskId;
 use crate::error::{Error, ErrorKind, Result};
 use crate::letter::Letter;
@@ -72,18 +73,28 @@ where
     A: DeserializeOwned,
     R: Serialize,
 {
+    entry_within::<F, A, R, INLINE_BYTES_MAX>()
+}
+
+/// As [`entry`], of a task whose result may take so many bytes.
+pub(crate) fn entry_within<F, A, R, const BYTES_MAX: usize>() -> &'static Entry
+where
+    F: Fn(A) -> R + Copy + Send + 'static,
+    A: DeserializeOwned,
+    R: Serialize,
+{
     const {
         assert!(
             size_of::<F>() == 0,
             "a task is a plain fn, or a closure that captures nothing: pass what it needs as its argument"
         );
     }
-    Instance::<F, A, R>::ENTRY
+    Instance::<F, A, R, BYTES_MAX>::ENTRY
 }
 
-struct Instance<F, A, R>(PhantomData<(F, A, R)>);
+struct Instance<F, A, R, const BYTES_MAX: usize>(PhantomData<(F, A, R)>);
 
-impl<F, A, R> Instance<F, A, R>
+impl<F, A, R, const BYTES_MAX: usize> Instance<F, A, R, BYTES_MAX>
 where
     F: Fn(A) -> R + Copy + Send + 'static,
     A: DeserializeOwned,
@@ -107,7 +118,7 @@ where
         // something done in a process (docs/caveats.md) is the caller's to keep out.
         let task = unsafe { NonNull::<F>::dangling().read() };
         let result = task(argument);
-        Letter::seal(head, result).map_err(|error| Refusal {
+        Letter::seal_within(head, result, BYTES_MAX).map_err(|error| Refusal {
             kind: error.kind(),
             text: format!("its result cannot be sent: {error}"),
         })

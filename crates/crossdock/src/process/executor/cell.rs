@@ -4,8 +4,9 @@
 //!
 //! | stage | meaning | what comes next |
 //! |---|---|---|
-//! | `Waiting` | nobody has begun the task | `Running`; `Done`, if it is cancelled |
-//! | `Running` | it may be running; it cannot be cancelled any more | `Done` |
+//! | `Waiting` | nobody has begun the task | `Running`; `Showing`, if it is cancelled |
+//! | `Running` | it may be running; it cannot be cancelled any more | `Showing`, or `Done` if there are no callbacks |
+//! | `Showing` | it has ended, and callbacks see the outcome | `Done` |
 //! | `Done` | there is an outcome | `Taken` |
 //! | `Taken` | its owner has it | |
 //!
@@ -14,7 +15,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::trace;
 use crossdock_sys::clock::{Deadline, now_ns};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -52,8 +53,21 @@ struct State<R> {
 enum Stage<R> {
     Waiting,
     Running,
+    Showing { is_cancelled: bool },
     Done { outcome: Result<R>, is_claimed: bool },
     Taken,
+}
+
+impl<R> Stage<R> {
+    /// Whether nothing can change any more how it ends.
+    fn has_ended(&self) -> bool {
+        !matches!(self, Self::Waiting | Self::Running)
+    }
+
+    /// Whether everybody may see how it ended.
+    fn is_done(&self) -> bool {
+        matches!(self, Self::Done { .. } | Self::Taken)
+    }
 }
 
 /// How far a task is.
@@ -80,7 +94,7 @@ impl<R> Cell<R> {
     /// The task is begun; false if it has been cancelled.
     pub(super) fn start(&self) -> bool {
         let mut state = self.state.lock();
-        let may_run = matches!(state.stage, Stage::Waiting | Stage::Running);
+        let may_run = !state.stage.has_ended();
         if may_run {
             state.stage = Stage::Running;
         }
@@ -89,21 +103,40 @@ impl<R> Cell<R> {
 
     /// The task has ended. The first outcome counts.
     pub(super) fn complete(&self, outcome: Result<R>) {
+        let state = self.state.lock();
+        if !state.stage.has_ended() {
+            self.show(state, outcome);
+        }
+    }
+
+    /// As [`complete`](Self::complete), unless somebody wants to be called: then the outcome comes back.
+    pub(super) fn complete_quietly(&self, outcome: Result<R>) -> Option<Result<R>> {
+        let state = self.state.lock();
+        if state.stage.has_ended() {
+            return None;
+        }
+        if !state.callbacks.is_empty() {
+            return Some(outcome);
+        }
+        self.finish(state, outcome, false);
+        None
+    }
+
+    /// Has callbacks see the outcome, also those that come meanwhile, and then everybody.
+    fn show<'c>(&'c self, mut state: MutexGuard<'c, State<R>>, outcome: Result<R>) {
+        state.stage = Stage::Showing { is_cancelled: is_cancelled(&outcome) };
         let mut is_claimed = false;
-        let mut state = loop {
-            let mut state = self.state.lock();
-            if matches!(state.stage, Stage::Done { .. } | Stage::Taken) {
-                return;
-            }
-            state.stage = Stage::Running;
-            if state.callbacks.is_empty() {
-                break state;
-            }
+        while !state.callbacks.is_empty() {
             let callbacks = std::mem::take(&mut state.callbacks);
             drop(state);
             is_claimed = true;
             callbacks.into_iter().for_each(|callback| self.call(callback, &outcome));
-        };
+            state = self.state.lock();
+        }
+        self.finish(state, outcome, is_claimed);
+    }
+
+    fn finish(&self, mut state: MutexGuard<'_, State<R>>, outcome: Result<R>, is_claimed: bool) {
         let is_lost = state.is_abandoned && !is_claimed;
         let unheard = outcome.as_ref().err().filter(|_| is_lost).cloned();
         state.stage = Stage::Done { outcome, is_claimed };
@@ -121,16 +154,16 @@ impl<R> Cell<R> {
 
     /// Ends a task that nobody has begun; whether it has been cancelled, now or before.
     pub(super) fn cancel(&self, why: impl FnOnce() -> Error) -> bool {
-        let mut state = self.state.lock();
-        if !matches!(state.stage, Stage::Waiting) {
-            drop(state);
-            return self.progress() == Progress::Failed(ErrorKind::Cancelled);
+        let state = self.state.lock();
+        match &state.stage {
+            Stage::Waiting => {
+                self.show(state, Err(why()));
+                true
+            }
+            Stage::Showing { is_cancelled } => *is_cancelled,
+            Stage::Done { outcome, .. } => is_cancelled(outcome),
+            Stage::Running | Stage::Taken => false,
         }
-        // Nobody else may end it meanwhile.
-        state.stage = Stage::Running;
-        drop(state);
-        self.complete(Err(why()));
-        true
     }
 
     /// A callback that panics harms nobody; the panic hook has told of it.
@@ -157,7 +190,7 @@ impl<R> Cell<R> {
     /// Only the owner of the future calls this, and nothing else of the cell meanwhile.
     pub(super) fn add_callback(&self, callback: Callback<R>) {
         let mut state = self.state.lock();
-        match std::mem::replace(&mut state.stage, Stage::Running) {
+        match std::mem::replace(&mut state.stage, Stage::Showing { is_cancelled: false }) {
             Stage::Done { outcome, .. } => {
                 drop(state);
                 self.call(callback, &outcome);
@@ -173,7 +206,7 @@ impl<R> Cell<R> {
     /// Has `hook` called when there is an outcome; false, and it is dropped, if there is one.
     pub(super) fn add_hook(&self, hook: Hook) -> bool {
         let mut state = self.state.lock();
-        let is_open = matches!(state.stage, Stage::Waiting | Stage::Running);
+        let is_open = !state.stage.is_done();
         if is_open {
             state.hooks.push(hook);
         }
@@ -183,7 +216,7 @@ impl<R> Cell<R> {
     /// Whether there is an outcome; if not, `waker` is woken when there is.
     pub(super) fn is_done_or_wake(&self, waker: &Waker) -> bool {
         let mut state = self.state.lock();
-        let is_done = matches!(state.stage, Stage::Done { .. } | Stage::Taken);
+        let is_done = state.stage.is_done();
         if !is_done {
             state.waker = Some(waker.clone());
         }
@@ -191,13 +224,13 @@ impl<R> Cell<R> {
     }
 
     pub(super) fn is_done(&self) -> bool {
-        matches!(self.state.lock().stage, Stage::Done { .. } | Stage::Taken)
+        self.state.lock().stage.is_done()
     }
 
     pub(super) fn progress(&self) -> Progress {
         match &self.state.lock().stage {
             Stage::Waiting => Progress::Waiting,
-            Stage::Running => Progress::Running,
+            Stage::Running | Stage::Showing { .. } => Progress::Running,
             Stage::Done { outcome: Err(error), .. } => Progress::Failed(error.kind()),
             Stage::Done { .. } | Stage::Taken => Progress::Done,
         }
@@ -206,7 +239,7 @@ impl<R> Cell<R> {
     /// Waits for the outcome; false when the deadline has passed before.
     pub(super) fn wait(&self, deadline: Option<Deadline>) -> bool {
         let mut state = self.state.lock();
-        while matches!(state.stage, Stage::Waiting | Stage::Running) {
+        while !state.stage.is_done() {
             match deadline.map(left) {
                 None => self.changed.wait(&mut state),
                 Some(Duration::ZERO) => return false,
@@ -255,6 +288,10 @@ impl<R> Cell<R> {
     }
 }
 
+fn is_cancelled<R>(outcome: &Result<R>) -> bool {
+    outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::Cancelled)
+}
+
 /// The time until a deadline.
 pub(crate) fn left(deadline: Deadline) -> Duration {
     Duration::from_nanos(deadline.as_nanos().saturating_sub(now_ns()))
@@ -276,15 +313,21 @@ impl<R> Promise<R> {
         self.cell.start()
     }
 
-    /// Whether somebody wants to be called.
-    pub(crate) fn calls_out(&self) -> bool {
-        !self.cell.state.lock().callbacks.is_empty()
-    }
-
     /// The task has ended.
     pub(crate) fn keep(mut self, outcome: Result<R>) {
         self.is_kept = true;
         self.cell.complete(outcome);
+    }
+
+    /// As [`keep`](Self::keep), unless somebody wants to be called: then this comes back, to be kept when nothing is locked.
+    pub(crate) fn keep_quietly(mut self, outcome: Result<R>) -> Result<(), (Self, Result<R>)> {
+        match self.cell.complete_quietly(outcome) {
+            None => {
+                self.is_kept = true;
+                Ok(())
+            }
+            Some(outcome) => Err((self, outcome)),
+        }
     }
 }
 
@@ -306,5 +349,48 @@ impl<R> Drop for Promise<R> {
             let text = "the task was given up: its executor has gone";
             self.cell.complete(Err(Error::new(ErrorKind::Cancelled, text)));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    fn cancelled() -> Error {
+        Error::new(ErrorKind::Cancelled, "on purpose")
+    }
+
+    #[test]
+    fn what_is_shown_to_callbacks_cannot_be_begun_or_ended_in_another_way() {
+        let cell = Arc::new(Cell::<u32>::new(None));
+        let (seen, shown) = mpsc::channel();
+        let same = Arc::clone(&cell);
+        cell.add_callback(Box::new(move |outcome| {
+            assert_eq!(outcome.as_ref().unwrap_err().kind(), ErrorKind::Cancelled);
+            same.complete(Ok(1));
+            assert!(same.complete_quietly(Ok(2)).is_none(), "the first outcome counts");
+            let late = seen.clone();
+            same.add_callback(Box::new(move |outcome| {
+                late.send((outcome.is_err(), true)).unwrap()
+            }));
+            seen.send((same.start(), same.cancel(cancelled))).unwrap();
+            assert!(!same.is_done(), "others see it after the callbacks");
+        }));
+        assert!(cell.cancel(cancelled));
+        assert_eq!(shown.iter().collect::<Vec<_>>(), [(false, true), (true, true)]);
+        assert_eq!(cell.take().unwrap_err().kind(), ErrorKind::Cancelled);
+    }
+
+    #[test]
+    fn an_outcome_comes_back_from_those_who_must_not_call_anybody() {
+        let cell = Cell::new(None);
+        let (seen, shown) = mpsc::channel();
+        cell.add_callback(Box::new(move |outcome| seen.send(outcome.is_ok()).unwrap()));
+        let outcome = cell.complete_quietly(Ok(5)).unwrap();
+        assert!(shown.try_recv().is_err() && !cell.is_done());
+        cell.complete(outcome);
+        assert!(shown.recv().unwrap());
+        assert_eq!(cell.take().unwrap(), 5);
     }
 }

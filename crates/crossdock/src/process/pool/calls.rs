@@ -4,6 +4,7 @@ use super::Pool;
 use super::chunk::{Order, next_chunk, order};
 use super::core::Core;
 use super::gather::{Gather, Progress};
+use super::job::Terms;
 use super::stream::Imap;
 use crate::error::Result;
 use crate::process::executor::Future;
@@ -90,7 +91,7 @@ impl<'p> Calls<'p> {
         let entry = task::entry::<F, A, R>();
         let driver: Arc<Core> = Arc::clone(self.core);
         let (future, promise) = Future::new(Some(driver), Some(Arc::clone(&self.core.tally)));
-        self.core.submit(entry, argument, (self.limit, 1), Box::new(promise))?;
+        self.core.submit(entry, argument, Terms::single(self.limit), Box::new(promise))?;
         Ok(future)
     }
 

@@ -15,24 +15,24 @@
 
 use super::super::executor::{Tally, closed};
 use super::board::Board;
-use super::crew::Seat;
+use super::crew::{Seat, Starts};
 use super::job::{Asked, Job, Kind, Outcome, outcome, split_answer};
 use super::lead::Lead;
 use super::options::Settings;
+use super::telling::Told;
 use super::worker::{Exit, Setup};
 use crate::channel::{Receiver, Sender};
 use crate::error::{Error, ErrorKind, Result};
 use crate::letter::Letter;
 use crate::process::{JoinHandle, ProcessOptions};
+use crossdock_sys::clock::Deadline;
 use crossdock_sys::events::Events;
 use crossdock_sys::fork;
 use parking_lot::{Condvar, Mutex};
-use std::cell::Cell;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::PipeWriter;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::time::Duration;
 
 /// Tasks that a worker has at hand at most, its own included.
@@ -41,11 +41,6 @@ pub(super) const IN_HAND_MAX: usize = 32;
 pub(super) const READY: Duration = Duration::from_micros(500);
 /// Answers after which the time that tasks take is looked at again.
 const MEASURE_EVERY: u64 = 64;
-
-thread_local! {
-    /// Whether this thread is telling somebody of a result, and so may be in a callback.
-    pub(super) static IS_TELLING: Cell<bool> = const { Cell::new(false) };
-}
 
 /// Starts a worker.
 pub(super) type Start = Box<dyn Fn(ProcessOptions, Setup) -> Result<JoinHandle<Exit>> + Send>;
@@ -109,8 +104,9 @@ pub(super) struct State {
     /// What dead workers had that have not been asked how they died.
     pub(super) stray: Vec<(u64, Letter)>,
     pub(super) crew: Vec<Seat>,
-    /// Workers in a row that ended before they were ready.
-    pub(super) failed_starts: usize,
+    pub(super) starts: Starts,
+    /// Until when it is borne that answers cannot be received.
+    pub(super) trouble_until: Option<Deadline>,
     pub(super) counts: Counts,
     pub(super) pace: Pace,
     pub(super) is_collector_asleep: bool,
@@ -141,13 +137,18 @@ pub(super) struct Counts {
     pub(super) restarts: u64,
 }
 
-/// Somebody who is to be told of an end, when nothing is locked. Made by [`Core::end`].
-#[must_use = "somebody waits for it"]
-pub(super) struct Told(Asked, Outcome);
-
 impl State {
     pub(super) fn is_drained(&self) -> bool {
         self.pending.is_empty() && self.sent.is_empty()
+    }
+
+    /// Whether there is or may be work for another worker.
+    pub(super) fn has_work(&self) -> bool {
+        match self.phase {
+            Phase::Open => true,
+            Phase::Closed => !self.is_drained(),
+            Phase::Over(_) => false,
+        }
     }
 
     /// Whether it takes tasks, or the rest of one that it has taken.
@@ -217,54 +218,31 @@ impl Core {
         Err(Error::forked(&format!("pool \"{}\"", self.settings.name)))
     }
 
-    /// From now on the pool has not ended before somebody has been told of this.
-    pub(super) fn end(&self, asked: Asked, outcome: Outcome) -> Told {
-        self.settling.fetch_add(1, Ordering::SeqCst);
-        Told(asked, outcome)
-    }
-
-    /// Tells who waits. Nothing may be locked, not even the lead, if that may call what users wrote.
-    pub(super) fn tell(&self, told: impl IntoIterator<Item = Told>) {
-        for Told(asked, outcome) in told {
-            let outer = IS_TELLING.replace(true);
-            // What users wrote to read or drop a result may panic, and that is nobody's business here.
-            if catch_unwind(AssertUnwindSafe(|| asked.slot.settle(outcome))).is_err() {
-                self.tally.panicked_callbacks.fetch_add(1, Ordering::Relaxed);
-            }
-            IS_TELLING.set(outer);
-            if self.settling.fetch_sub(1, Ordering::SeqCst) == 1 {
-                self.wind_down(&mut self.state.lock());
-            }
-        }
-    }
-
-    /// Deals with a letter from a worker. Those who want to be called come back: to be told without the lead.
-    pub(super) fn take_in(&self, mut letter: Letter) -> Result<Vec<Told>> {
+    /// Deals with a letter from a worker. Those who want to be called come into `later`: to be told without the lead.
+    pub(super) fn take_in(&self, mut letter: Letter, later: &mut Vec<Told>) -> Result<()> {
         let (number, seat, kind) = split_answer(&mut letter)?;
         let mut state = self.state.lock();
-        state.failed_starts = 0;
+        state.trouble_until = None;
         if let Some(seat) = state.crew.get_mut(seat) {
             seat.is_ready = true;
             seat.tasks += u64::from(kind != Kind::Ready);
         }
         if kind == Kind::Ready {
-            return Ok(Vec::new());
+            state.starts.note_ready();
+            return Ok(());
         }
+        state.starts.note_answer();
         state.expired.remove(&number);
-        let asked = state.take(number);
-        let told = asked.map(|asked| {
+        let told = state.take(number).map(|asked| {
             self.count(&mut state, kind == Kind::Done, asked.calls);
             let outcome = outcome(kind, letter, asked.entry);
             self.end(asked, outcome)
         });
-        let mut later = self.refill(&mut state);
+        later.append(&mut self.refill(&mut state));
         self.wind_down(&mut state);
         drop(state);
-        match told {
-            Some(told) if told.0.slot.calls_out() => later.push(told),
-            told => self.tell(told),
-        }
-        Ok(later)
+        later.extend(told.and_then(|told| self.tell_quietly(told)));
+        Ok(())
     }
 
     pub(super) fn count(&self, state: &mut State, is_done: bool, calls: u64) {

@@ -1,27 +1,37 @@
 //! The workers: started, buried, and replaced.
 
 use super::super::{Process, failure};
-use super::core::{Core, Links, Phase, State, Told};
-use super::job::{Asked, Outcome, short_name, split_job};
+use super::core::{Core, Phase};
+use super::job::{Outcome, short_name};
+use super::remains::{Death, PASSING_MAX, is_passing};
+use super::telling::Told;
 use super::worker::{Exit, Setup};
 use crate::error::{Error, ErrorKind, Result};
-use crate::letter::Letter;
 use crate::process::JoinHandle;
 use crate::trace;
+use crossdock_sys::clock::Deadline;
 use std::io::Write;
-use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// Workers in a row that may end before they are ready, beside one for each seat.
+/// Workers in a row that may end before they have done anything, beside one for each seat.
 const FAILED_STARTS_MAX: usize = 10;
+/// The pause after the first of those, twice as long after each further one, and the longest.
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+const PAUSE_MAX: Duration = Duration::from_millis(100);
+/// The pause after so many that the pool would have failed, were there no other workers.
+const PAUSE_HOPELESS: Duration = Duration::from_secs(1);
 /// The key of the supervisor's bell; the others are seats.
 pub(super) const BELL: u64 = u64::MAX;
 
 /// The place of a worker, whichever process that is.
 #[derive(Debug, Default)]
 pub(super) struct Seat {
-    /// Until it is buried.
+    /// Until it has ended.
     pub(super) handle: Option<JoinHandle<Exit>>,
+    /// From then on, until it is known what it left.
+    pub(super) death: Option<Death>,
+    /// When another one is to be started, if there is none.
+    fill_at: Option<Deadline>,
     /// Whether it has got as far as taking tasks.
     pub(super) is_ready: bool,
     /// What it has answered; those before it as well.
@@ -31,11 +41,44 @@ pub(super) struct Seat {
 }
 
 impl Seat {
+    /// Whether there is neither a worker nor anything that one left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.handle.is_none() && self.death.is_none()
+    }
+
+    /// When something is to be done about it although nothing happens.
+    fn next_chore(&self) -> Option<Deadline> {
+        self.death.as_ref().map(|death| death.next).or(self.fill_at)
+    }
+
     pub(super) fn kill(&self) {
         if let Some(handle) = &self.handle {
             // It fails only for a process with the rights of another user.
             let _ = handle.kill();
         }
+    }
+}
+
+/// What speaks against workers that are still to come.
+#[derive(Debug, Default)]
+pub(super) struct Starts {
+    /// Workers in a row that ended before they were ready, or could not be started at all.
+    failed: usize,
+    /// Workers in a row that were ready and could not work, since the last answer.
+    unfit: usize,
+    /// Until when it is borne that none can be started.
+    hope_until: Option<Deadline>,
+}
+
+impl Starts {
+    /// A worker is ready.
+    pub(super) fn note_ready(&mut self) {
+        (self.failed, self.hope_until) = (0, None);
+    }
+
+    /// A worker has done something.
+    pub(super) fn note_answer(&mut self) {
+        self.unfit = 0;
     }
 }
 
@@ -53,152 +96,126 @@ impl Core {
         let setup = Setup { seat: seat as u32, ..self.setup.clone() };
         let handle = (self.start.lock())(options, setup)?;
         let watched = self.events.add(&handle, seat as u64);
+        if let Err(error) = watched {
+            self.end_unseen(seat, handle, Error::os("cannot watch a worker", error));
+            return Ok(());
+        }
         let mut state = self.state.lock();
-        let place = &mut state.crew[seat];
-        let tasks = place.tasks;
-        *place = Seat { handle: Some(handle), is_ready: false, tasks, current: None };
-        if watched.is_err() || matches!(state.phase, Phase::Over(_)) {
+        let tasks = state.crew[seat].tasks;
+        state.crew[seat] = Seat { handle: Some(handle), tasks, ..Seat::default() };
+        if matches!(state.phase, Phase::Over(_)) {
             state.crew[seat].kill();
         }
         // It is to hear that the worker is ready.
         state.is_collector_asleep = false;
         self.collector.notify_one();
-        drop(state);
-        watched.map_err(|error| Error::os("cannot watch a worker", error))
+        Ok(())
     }
 
-    /// Deals with the end of the worker of a seat, and replaces it if there is or may be work.
-    pub(super) fn bury(&self, seat: usize) {
+    /// Ends a worker whose end nobody would see. It may have taken a task.
+    fn end_unseen(&self, seat: usize, worker: JoinHandle<Exit>, why: Error) {
+        // It fails only for a process with the rights of another user.
+        let _ = worker.kill();
+        let pid = worker.pid();
+        // How it ended is known.
+        let _ = worker.join();
+        self.state.lock().crew[seat].death = Some(Death::new(Err(why), pid));
+        self.ring();
+    }
+
+    /// Deals with the end of the worker of a seat. Those who want to be called of its tasks come into `later`.
+    pub(super) fn bury(&self, seat: usize, later: &mut Vec<Told>) {
         let Some(handle) = self.state.lock().crew[seat].handle.take() else { return };
         // Others may have copies of its pidfd: it would not leave by itself.
         let _ = self.events.remove(&handle);
-        let end = handle.join();
-        let (died, retired) = match self.receive_remains(seat, &end) {
-            Ok(told) => (told, matches!(end, Ok(Exit::Retired))),
-            Err(error) => return self.break_down(&error),
-        };
-        self.tell(died);
-        let mut state = self.state.lock();
-        let told = self.refill(&mut state);
-        self.wind_down(&mut state);
-        let was_ready = std::mem::take(&mut state.crew[seat].is_ready);
-        let has_work = match state.phase {
-            Phase::Open => true,
-            Phase::Closed => !state.is_drained(),
-            Phase::Over(_) => false,
-        };
-        if has_work && !was_ready && !retired {
-            state.failed_starts += 1;
-        }
-        let is_hopeless = state.failed_starts > self.settings.workers + FAILED_STARTS_MAX;
-        state.counts.restarts += u64::from(has_work);
-        drop(state);
-        self.tell(told);
-        // Somebody may have been told who waits for answers.
-        self.lead.rouse();
-        if !has_work {
-            return;
-        }
-        if let Err(error) = &end {
-            trace::worker_lost(&self.settings.name, seat, error);
-        }
-        let is_broken = !was_ready && end.as_ref().is_err_and(|e| e.kind() == ErrorKind::Panicked);
-        if is_broken || is_hopeless {
-            return self.break_down(&self.cannot_start(end));
-        }
-        if let Err(error) = self.fill(seat) {
-            self.give_up_seat(&error);
-        }
+        let pid = handle.pid();
+        self.settle(seat, Death::new(handle.join(), pid), later);
     }
 
-    /// The error of a pool whose workers do not get as far as taking tasks.
-    fn cannot_start(&self, end: Result<Exit>) -> Error {
-        let why = match end {
-            Err(error) => error,
-            Ok(Exit::Unfit(text)) => Error::new(ErrorKind::Unsupported, text),
-            Ok(Exit::Done | Exit::Retired) => Error::new(ErrorKind::Died, "they end at once"),
-        };
-        failure::pool_broken(&self.settings.name, why)
+    /// When the supervisor is to do something although nothing happens.
+    pub(super) fn next_chore(&self) -> Option<Deadline> {
+        let state = self.state.lock();
+        state.crew.iter().filter_map(Seat::next_chore).min()
     }
 
-    /// A seat stays empty. With the last one, nobody would work.
-    fn give_up_seat(&self, error: &Error) {
-        if self.state.lock().crew.iter().all(|seat| seat.handle.is_none()) {
-            self.break_down(&failure::pool_broken(&self.settings.name, error.clone()));
-        }
-    }
-
-    /// Receives what the worker has answered before its end, then finds what it had taken and not answered.
-    fn receive_remains(&self, seat: usize, end: &Result<Exit>) -> Result<Vec<Told>> {
-        let leading = self.lead.claim();
-        let letters = match &self.state.lock().links {
-            Some(Links { letters, .. }) => letters.clone(),
-            None => return Ok(Vec::new()),
-        };
-        // What it was in the middle of is put right now, not when somebody has slept over it.
-        letters.reap();
-        if let Some(answers) = &*leading {
-            answers.reap();
-        }
-        let mut told = self.receive_all(&leading)?;
-        let mut dead = Vec::new();
-        for delivery in letters.dead_letters() {
-            let (mut letter, receipt) = delivery?.split();
-            let (number, _) = split_job(&mut letter)?;
-            dead.push((number, letter));
-            // It is this process's alone: nobody else reads dead letters.
-            receipt.acknowledge()?;
-        }
-        self.lead.pass_on(leading);
-        told.append(&mut self.blame(seat, end, dead));
-        Ok(told)
-    }
-
-    /// Who had which of the dead letters: the worker of `seat`, unless another one says so that is not yet buried.
-    fn blame(&self, seat: usize, end: &Result<Exit>, dead: Vec<(u64, Letter)>) -> Vec<Told> {
-        let mut state = self.state.lock();
-        let dead: Vec<_> = std::mem::take(&mut state.stray).into_iter().chain(dead).collect();
-        let mut told = Vec::new();
-        for (number, letter) in dead {
-            if self.other_holder(&state, seat, number) {
-                state.stray.push((number, letter));
+    /// Does what is due: looks again for what dead workers left, as [`bury`](Self::bury), and fills seats.
+    pub(super) fn do_chores(&self, later: &mut Vec<Told>) {
+        for seat in 0..self.settings.workers {
+            let mut state = self.state.lock();
+            if !state.crew[seat].next_chore().is_some_and(Deadline::is_past) {
                 continue;
             }
-            state.expired.remove(&number);
-            if let Some(asked) = state.take(number) {
-                self.count(&mut state, false, asked.calls);
-                let error = self.death(&asked, end);
-                told.push(self.end(asked, Outcome::Died(error, letter)));
+            let death = state.crew[seat].death.take();
+            let is_empty = state.crew[seat].fill_at.take().is_some();
+            let has_work = state.has_work();
+            drop(state);
+            if let Some(death) = death {
+                self.settle(seat, death, later);
+            } else if is_empty
+                && has_work
+                && let Err(error) = self.fill(seat)
+            {
+                trace::worker_lost(&self.settings.name, seat, &error);
+                self.fill_later(seat, false, error);
             }
         }
+    }
+
+    /// Has a seat filled again whose worker has ended and left nothing more, if there is or may be work.
+    pub(super) fn replace(&self, seat: usize, end: Result<Exit>) {
+        let mut state = self.state.lock();
         if let Some(links) = &state.links {
             links.board.clear(seat);
         }
-        told
-    }
-
-    fn other_holder(&self, state: &State, seat: usize, number: u64) -> bool {
-        let Some(links) = &state.links else { return false };
-        let others = (0..state.crew.len()).filter(|other| *other != seat);
-        let mut holders = others.filter(|other| links.board.job(*other) == Some(number));
-        holders.any(|other| state.crew[other].handle.is_some())
-    }
-
-    /// What the death of its worker means for a task.
-    fn death(&self, asked: &Asked, end: &Result<Exit>) -> Error {
-        let task = short_name(asked.entry);
-        match end {
-            Err(error) => error.clone(),
-            Ok(Exit::Unfit(text)) => {
-                let text =
-                    format!("task \"{task}\" was not run: its worker could not work: {text}");
-                Error::new(ErrorKind::Unsupported, text)
-            }
-            Ok(Exit::Done | Exit::Retired) => {
-                let text = format!("task \"{task}\" has no result: its worker went home with it");
-                Error::new(ErrorKind::Died, text)
-            }
+        let was_ready = std::mem::take(&mut state.crew[seat].is_ready);
+        if !state.has_work() {
+            return;
         }
+        state.counts.restarts += 1;
+        drop(state);
+        if let Err(error) = &end {
+            trace::worker_lost(&self.settings.name, seat, error);
+        }
+        let why = match end {
+            Ok(Exit::Retired) => None,
+            // Perhaps there is a task that nobody can take.
+            Ok(Exit::Unfit(text)) => Some(Error::new(ErrorKind::Unsupported, text)),
+            _ if was_ready => None,
+            Ok(Exit::Done) => Some(Error::new(ErrorKind::Died, "its workers end at once")),
+            Err(error) => Some(error),
+        };
+        match why {
+            None => self.state.lock().crew[seat].fill_at = Some(Deadline::after(Duration::ZERO)),
+            // It would be the same with each.
+            Some(error) if error.kind() == ErrorKind::Panicked => {
+                self.break_down(&failure::pool_broken(&self.settings.name, error));
+            }
+            Some(error) => self.fill_later(seat, was_ready, error),
+        }
+    }
+
+    /// A worker has not got as far as doing a task. Has another one tried, the later the more of them there were; when
+    /// that is hopeless, and nobody else works, the pool has failed.
+    fn fill_later(&self, seat: usize, was_ready: bool, why: Error) {
+        let mut state = self.state.lock();
+        let Starts { failed, unfit, hope_until } = &mut state.starts;
+        let count = if was_ready { unfit } else { failed };
+        *count += 1;
+        let failed = count.saturating_sub(self.settings.workers);
+        let until = *hope_until.get_or_insert_with(|| Deadline::after(PASSING_MAX));
+        let is_hopeless = failed > FAILED_STARTS_MAX && (!is_passing(&why) || until.is_past());
+        let is_manned = state.crew.iter().any(|seat| seat.handle.is_some() && seat.is_ready);
+        if is_hopeless && !is_manned {
+            drop(state);
+            return self.break_down(&failure::pool_broken(&self.settings.name, why));
+        }
+        let doubled = |failed| PAUSE_MIN.saturating_mul(1_u32 << failed).min(PAUSE_MAX);
+        let pause = match failed.checked_sub(1) {
+            None => Duration::ZERO,
+            Some(_) if is_hopeless => PAUSE_HOPELESS,
+            Some(failed) => doubled(failed.min(FAILED_STARTS_MAX)),
+        };
+        state.crew[seat].fill_at = Some(Deadline::after(pause));
     }
 
     /// Ends workers that take too long, and tells who waits for them. Returns whether any task has a limit.
@@ -250,7 +267,7 @@ impl Core {
             Phase::Closed => state.is_drained(),
             Phase::Over(_) => true,
         };
-        is_closing && state.crew.iter().all(|seat| seat.handle.is_none())
+        is_closing && state.crew.iter().all(Seat::is_empty)
     }
 
     /// Gives the channels up.
@@ -264,9 +281,5 @@ impl Core {
         state.has_ended = true;
         self.changed.notify_all();
         self.collector.notify_all();
-    }
-
-    pub(super) fn is_settled(&self) -> bool {
-        self.settling.load(Ordering::SeqCst) == 0
     }
 }

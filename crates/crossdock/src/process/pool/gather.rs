@@ -2,6 +2,7 @@
 
 use super::super::executor::{Future, Promise};
 use super::core::Core;
+use super::job::{Call, keep};
 use crate::error::{Error, ErrorKind, Result};
 use parking_lot::Mutex;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,7 +29,7 @@ struct Gathered<R, T> {
     promise: Option<Promise<T>>,
 }
 
-impl<R, T> Gather<R, T> {
+impl<R: 'static, T: 'static> Gather<R, T> {
     /// A place for `len` results.
     pub(super) fn new(
         core: &Arc<Core>,
@@ -41,10 +42,13 @@ impl<R, T> Gather<R, T> {
         let results = (0..len).map(|_| None).collect();
         let state = Mutex::new(Gathered { results, left: len, promise: Some(promise) });
         let gather = Self { core: Arc::clone(core), state, finish, progress };
-        if len == 0 {
-            gather.put(0, []);
+        let gather = Arc::new(gather);
+        if len == 0
+            && let Some(call) = gather.put(0, [])
+        {
+            call();
         }
-        (Arc::new(gather), future)
+        (gather, future)
     }
 
     /// Some of it is about to be done; false if nobody wants it any more.
@@ -52,14 +56,13 @@ impl<R, T> Gather<R, T> {
         self.state.lock().promise.as_ref().is_none_or(Promise::start)
     }
 
-    /// Whether what users wrote is called by [`put`](Self::put).
-    pub(super) fn calls_out(&self) -> bool {
-        self.progress.is_some()
-            || self.state.lock().promise.as_ref().is_some_and(Promise::calls_out)
-    }
-
-    /// Some results, the first of them in place `from`.
-    pub(super) fn put(&self, from: usize, results: impl IntoIterator<Item = Result<R>>) {
+    /// Some results, the first of them in place `from`. What is to be called then comes back.
+    #[must_use = "somebody wants to be called"]
+    pub(super) fn put(
+        self: &Arc<Self>,
+        from: usize,
+        results: impl IntoIterator<Item = Result<R>>,
+    ) -> Option<Call> {
         let mut state = self.state.lock();
         let mut new = 0;
         let Gathered { results: places, .. } = &mut *state;
@@ -69,21 +72,33 @@ impl<R, T> Gather<R, T> {
         }
         state.left -= new;
         let (left, all) = (state.left, state.results.len());
-        let finished =
-            (left == 0).then(|| (state.promise.take(), std::mem::take(&mut state.results)));
+        let is_finished = left == 0;
+        let promise = if is_finished { state.promise.take() } else { None };
+        let results = if is_finished { std::mem::take(&mut state.results) } else { Vec::new() };
         drop(state);
-        if let Some(progress) = &self.progress {
-            self.tell(progress, (all - left) as u64, all as u64);
+        if self.progress.is_some() {
+            let gather = Arc::clone(self);
+            return Some(Box::new(move || {
+                gather.tell((all - left) as u64, all as u64);
+                if let Some(call) = gather.keep(promise, results) {
+                    call();
+                }
+            }));
         }
-        if let Some((Some(promise), results)) = finished {
-            let missing = || Err(Error::new(ErrorKind::Cancelled, "there is no result"));
-            let results = results.into_iter().map(|result| result.unwrap_or_else(missing));
-            promise.keep((self.finish)(results.collect()));
-        }
+        self.keep(promise, results)
+    }
+
+    /// Makes one value of all results.
+    fn keep(&self, promise: Option<Promise<T>>, results: Vec<Option<Result<R>>>) -> Option<Call> {
+        let missing = || Err(Error::new(ErrorKind::Cancelled, "there is no result"));
+        let promise = promise?;
+        let results = results.into_iter().map(|result| result.unwrap_or_else(missing));
+        keep(promise, (self.finish)(results.collect()))
     }
 
     /// As with callbacks, a panic harms nobody else.
-    fn tell(&self, progress: &Progress, ended: u64, all: u64) {
+    fn tell(&self, ended: u64, all: u64) {
+        let Some(progress) = &self.progress else { return };
         if catch_unwind(AssertUnwindSafe(|| progress(ended, all))).is_err() {
             self.core.tally.panicked_callbacks.fetch_add(1, Ordering::Relaxed);
         }

@@ -1,13 +1,15 @@
 //! One piece of work, and the words in front of the letters about it.
 
+use super::super::envelope::INLINE_BYTES_MAX;
 use super::super::executor::Promise;
 use super::super::failure::{self, Panic};
 use super::super::task;
 use super::super::task::Entry;
 use super::super::wire::TaskId;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::letter::{Kept, Letter};
 use serde::de::DeserializeOwned;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 /// How a piece of work has ended.
@@ -20,33 +22,47 @@ pub(super) enum Outcome {
     Died(Error, Letter),
 }
 
+/// Calls what users wrote. So nothing may be locked, not even the lead.
+pub(super) type Call = Box<dyn FnOnce()>;
+
 /// Who waits for a piece of work.
 pub(super) trait Slot: Send {
     /// It is about to be handed to a worker; false if nobody wants it any more.
     fn start(&self) -> bool;
 
-    /// Whether what users wrote is called when it ends.
-    fn calls_out(&self) -> bool;
-
-    /// It has ended. This may call what users wrote, so nothing may be locked.
-    fn settle(self: Box<Self>, outcome: Outcome);
+    /// It has ended. What is to be called then comes back.
+    #[must_use = "somebody wants to be called"]
+    fn settle(self: Box<Self>, outcome: Outcome) -> Vec<Call>;
 }
 
-impl<R: DeserializeOwned + Send> Slot for Promise<R> {
+impl<R: DeserializeOwned + Send + 'static> Slot for Promise<R> {
     fn start(&self) -> bool {
         Self::start(self)
     }
 
-    fn calls_out(&self) -> bool {
-        Self::calls_out(self)
-    }
-
-    fn settle(self: Box<Self>, outcome: Outcome) {
-        self.keep(match outcome {
-            Outcome::Done(letter) => letter.open(),
+    fn settle(self: Box<Self>, outcome: Outcome) -> Vec<Call> {
+        let outcome = match outcome {
+            Outcome::Done(letter) => open(letter),
             Outcome::Failed(error) | Outcome::Died(error, _) => Err(error),
-        });
+        };
+        keep(*self, outcome).into_iter().collect()
     }
+}
+
+/// Keeps a promise; if callbacks are to be called before that, then by whoever calls what this returns.
+pub(super) fn keep<R: 'static>(promise: Promise<R>, outcome: Result<R>) -> Option<Call> {
+    let (promise, outcome) = promise.keep_quietly(outcome).err()?;
+    Some(Box::new(move || promise.keep(outcome)))
+}
+
+/// The value in a letter. Its type may panic instead of reading it.
+pub(super) fn open<R: DeserializeOwned>(letter: Letter) -> Result<R> {
+    catch_unwind(AssertUnwindSafe(|| letter.open())).unwrap_or_else(|payload| {
+        let panic = Panic::unseen(&*payload);
+        let name = std::any::type_name::<R>();
+        let text = format!("a value of type {name} cannot be read: its Deserialize {panic}");
+        Err(Error::new(ErrorKind::Panicked, text).caused_by(panic))
+    })
 }
 
 /// A piece of work that no worker has.
@@ -54,6 +70,24 @@ pub(super) struct Job {
     pub(super) number: u64,
     pub(super) letter: Letter,
     pub(super) asked: Asked,
+}
+
+/// What is to be heeded with a piece of work.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    /// How long a worker may take for it.
+    pub(super) limit: Option<Duration>,
+    /// Calls of the user's function in it.
+    pub(super) calls: u64,
+    /// Bytes that its argument may take.
+    pub(super) bytes_max: usize,
+}
+
+impl Terms {
+    /// Those of one call.
+    pub(super) fn single(limit: Option<Duration>) -> Self {
+        Self { limit, calls: 1, bytes_max: INLINE_BYTES_MAX }
+    }
 }
 
 /// What the pool keeps of a piece of work while a worker has it.

@@ -6,9 +6,12 @@
 //! leads while nobody waits; the collector, a thread of the pool, sees that and takes the lead after a moment.
 
 use super::super::executor::{Driver, Waiter, left};
-use super::core::{Core, Told};
+use super::super::failure;
+use super::core::Core;
+use super::remains::{AGAIN_AFTER, PASSING_MAX, is_passing};
+use super::telling::Told;
 use crate::channel::Receiver;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::letter::Letter;
 use crossdock_core::signal::SLICE;
 use crossdock_sys::clock::Deadline;
@@ -126,23 +129,22 @@ impl Lead {
 }
 
 impl Core {
-    /// Receives answers until `is_over`, or the deadline, or somebody has a claim, or somebody wants to be called.
+    /// Receives answers until `is_over`, or the deadline, or somebody has a claim, or somebody is to be told without the
+    /// lead.
     fn receive(
         &self,
         leading: &Leading<'_>,
         deadline: Option<Deadline>,
         is_over: &mut dyn FnMut() -> bool,
-    ) -> Result<Vec<Told>> {
-        let Some(answers) = &**leading else { return Ok(Vec::new()) };
+        told: &mut Vec<Told>,
+    ) -> Result<()> {
+        let Some(answers) = &**leading else { return Ok(()) };
         let mut is_over = || is_over() || self.lead.is_claimed();
-        while !is_over() {
+        while told.is_empty() && !is_over() {
             let Some(letter) = answers.recv_or(deadline, &mut is_over)? else { break };
-            let told = self.take_in(letter)?;
-            if !told.is_empty() {
-                return Ok(told);
-            }
+            self.take_in(letter, told)?;
         }
-        Ok(Vec::new())
+        Ok(())
     }
 
     /// As [`receive`](Self::receive), then gives the lead up and tells whoever is to be told.
@@ -152,30 +154,44 @@ impl Core {
         deadline: Option<Deadline>,
         is_over: &mut dyn FnMut() -> bool,
     ) {
-        let received = self.receive(&leading, deadline, is_over);
+        let mut told = Vec::new();
+        let received = self.receive(&leading, deadline, is_over, &mut told);
         self.lead.pass_on(leading);
-        match received {
-            Ok(told) => self.tell(told),
-            Err(error) => self.break_down(&error),
+        self.tell(told);
+        if let Err(error) = received {
+            self.bear(error, deadline);
         }
     }
 
-    /// Receives what was sent before this call.
-    pub(super) fn receive_all(&self, leading: &Leading<'_>) -> Result<Vec<Told>> {
-        let Some(answers) = &**leading else { return Ok(Vec::new()) };
-        let (mut left, mut told) = (answers.len(), Vec::new());
+    /// An answer cannot be received. It stays where it is, so this waits a moment if that may pass, and has not lasted for
+    /// too long; else nobody could tell which task it belongs to.
+    fn bear(&self, error: Error, deadline: Option<Deadline>) {
+        let until = || Deadline::after(PASSING_MAX);
+        let until = *self.state.lock().trouble_until.get_or_insert_with(until);
+        if !is_passing(&error) || until.is_past() {
+            return self.break_down(&failure::pool_broken(&self.settings.name, error));
+        }
+        let again = Deadline::after(AGAIN_AFTER);
+        thread::park_timeout(left(deadline.map_or(again, |deadline| deadline.min(again))));
+    }
+
+    /// Receives what was sent before this call. False if some of it is behind what somebody has begun to send, and not
+    /// ended.
+    pub(super) fn receive_all(&self, leading: &Leading<'_>, told: &mut Vec<Told>) -> Result<bool> {
+        let Some(answers) = &**leading else { return Ok(true) };
+        let mut left = answers.len();
         while left > 0 && !answers.is_empty() {
             let slice = Some(Deadline::after(SLICE));
             match answers.recv_or(slice, &mut || answers.is_empty())? {
                 Some(letter) => {
-                    told.append(&mut self.take_in(letter)?);
+                    self.take_in(letter, told)?;
                     left -= 1;
                 }
-                // Somebody is in the middle of sending, or was.
-                None => answers.reap(),
+                None if answers.is_empty() => {}
+                None => return Ok(false),
             }
         }
-        Ok(told)
+        Ok(true)
     }
 }
 

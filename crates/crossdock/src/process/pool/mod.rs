@@ -38,6 +38,8 @@
 //! | a worker is killed | the task that it ran fails with [`ErrorKind::Died`], or runs again if [retries](PoolOptions::retries) are asked for; another worker takes its place |
 //! | a task takes too long | it fails with [`ErrorKind::TimedOut`], if there is a [limit](PoolOptions::timeout); another worker takes the place of its own |
 //! | the initializer panics | the pool fails with that panic; it does not start workers for ever |
+//! | workers die before they are ready, or cannot be started | others are tried, with pauses; the pool fails when a dozen have failed in a row and none works |
+//! | the process of the pool has no descriptor or memory left | it tries again; when that lasts for ten seconds, and keeps it from working, the pool fails |
 //! | nobody asks for an error | it is counted ([`PoolStats`]), and an event of the `tracing` crate |
 //! | this process is killed | the workers end at once; the names go with them, or with the next who looks |
 //! | the pool is dropped | as [`Pool::terminate`]: nobody works for nobody |
@@ -52,10 +54,12 @@ mod job;
 mod lead;
 mod options;
 mod parts;
+mod remains;
 mod star;
 mod stats;
 mod stream;
 mod submit;
+mod telling;
 mod threads;
 mod worker;
 
@@ -236,7 +240,7 @@ impl Pool {
     /// [`ErrorKind::Busy`]: a callback joins it, and the end of that is waited for.
     pub fn join(self) -> Result<()> {
         self.core.check_current()?;
-        if core::IS_TELLING.get() {
+        if self.core.is_telling() {
             let text = format!("a callback cannot join pool \"{}\"", self.name());
             return Err(Error::new(ErrorKind::Busy, text).named(self.name()));
         }
@@ -257,9 +261,9 @@ impl Pool {
         }
     }
 
-    /// Waits until nothing of it is left but this, unless this is called in a callback.
+    /// Waits until nothing of it is left but this, unless this is called in a callback of its own.
     fn await_end(&self) {
-        if core::IS_TELLING.get() {
+        if self.core.is_telling() {
             // Somebody waits for this very callback to return.
             return;
         }
@@ -335,8 +339,8 @@ impl Executor for Pool {
             self.core.cancel_pending();
             self.core.close();
         }
-        // A callback is one of those who would be waited for.
-        if how.wait && !core::IS_TELLING.get() {
+        // A callback of its own is one of those who would be waited for.
+        if how.wait && !self.core.is_telling() {
             self.core.await_drained();
         }
     }

@@ -6,7 +6,7 @@ use super::super::serve::last_panic;
 use super::super::task::{self, Entry};
 use super::Pool;
 use super::core::Core;
-use super::job::{Outcome, Slot, short_name};
+use super::job::{Call, Outcome, Slot, keep, short_name};
 use crate::array::{ArrayMut, Order};
 use crate::error::{Error, ErrorKind, Result};
 use crossdock_core::element::Element;
@@ -129,11 +129,7 @@ impl<T: Element> Slot for PartSlot<T> {
         self.promise.start()
     }
 
-    fn calls_out(&self) -> bool {
-        false
-    }
-
-    fn settle(self: Box<Self>, outcome: Outcome) {
+    fn settle(self: Box<Self>, outcome: Outcome) -> Vec<Call> {
         let Self { promise, entry } = *self;
         let fail = |panic| failure::task_panicked(short_name(entry), panic);
         let opened = match outcome {
@@ -149,7 +145,7 @@ impl<T: Element> Slot for PartSlot<T> {
             }
         };
         let (part, error) = opened.unwrap_or_else(|error| (None, Some(error)));
-        promise.keep(Ok(Returned { part, error }));
+        keep(promise, Ok(Returned { part, error })).into_iter().collect()
     }
 }
 

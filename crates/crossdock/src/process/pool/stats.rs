@@ -54,8 +54,8 @@ impl Core {
             let pid = seat.handle.as_ref().map(crate::process::JoinHandle::pid);
             WorkerStats {
                 pid,
-                is_ready: seat.is_ready,
-                is_busy: board.is_some_and(|board| board.job(number).is_some()),
+                is_ready: pid.is_some() && seat.is_ready,
+                is_busy: pid.is_some() && board.is_some_and(|board| board.job(number).is_some()),
                 tasks: seat.tasks,
                 busy: board.map_or(Duration::ZERO, |board| board.busy(number)),
                 rss_bytes: pid.and_then(|pid| resident_bytes(pid).ok()),

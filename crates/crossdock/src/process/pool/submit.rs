@@ -1,14 +1,14 @@
 //! Work comes in, and goes out to the workers.
 
 use super::super::task::{self, Entry};
-use super::core::{Core, IN_HAND_MAX, READY, State, Told};
-use super::job::{Asked, Job, Outcome, Slot, job_head, split_job};
+use super::core::{Core, IN_HAND_MAX, READY, State};
+use super::job::{Asked, Job, Outcome, Slot, Terms, job_head, split_job};
+use super::telling::Told;
 use crate::channel::TrySendError;
 use crate::error::{Error, ErrorKind, Result};
 use crate::letter::Letter;
 use serde::Serialize;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 impl Core {
     /// Takes work of which `slot` is to hear.
@@ -16,22 +16,25 @@ impl Core {
         &self,
         entry: &'static Entry,
         argument: A,
-        (limit, calls): (Option<Duration>, u64),
+        terms: Terms,
         slot: Box<dyn Slot>,
     ) -> Result<()> {
-        let job = self.job(entry, argument, (limit, calls), slot).map_err(|(error, _)| error)?;
-        self.enqueue(job, false).map_err(|(error, _)| error)
+        let job = self.job(entry, argument, terms, slot).map_err(|(error, _)| error)?;
+        let told = self.enqueue(job, false).map_err(|(error, _)| error)?;
+        self.tell(told);
+        Ok(())
     }
 
-    /// As [`submit`](Self::submit), of what is left of a task: also after the pool was closed.
+    /// As [`submit`](Self::submit), of what is left of a task: also after the pool was closed, and with the lead. Others who
+    /// are to be told come back.
     pub(super) fn submit_rest<A: Serialize>(
         &self,
         entry: &'static Entry,
         argument: A,
-        (limit, calls): (Option<Duration>, u64),
+        terms: Terms,
         slot: Box<dyn Slot>,
-    ) -> Result<()> {
-        let job = self.job(entry, argument, (limit, calls), slot).map_err(|(error, _)| error)?;
+    ) -> Result<Vec<Told>> {
+        let job = self.job(entry, argument, terms, slot).map_err(|(error, _)| error)?;
         self.enqueue(job, true).map_err(|(error, _)| error)
     }
 
@@ -42,27 +45,32 @@ impl Core {
         argument: A,
         slot: Box<dyn Slot>,
     ) {
-        match self.job(entry, argument, (None, 1), slot) {
-            Err((error, slot)) => slot.settle(Outcome::Failed(error)),
-            Ok(job) => {
-                let Err((error, mut job)) = self.enqueue(job, false) else { return };
-                job.asked.slot.settle(match split_job(&mut job.letter) {
-                    Ok(_) => Outcome::Died(error, job.letter),
-                    Err(_) => Outcome::Failed(error),
-                });
-            }
-        }
+        let (slot, outcome) = match self.job(entry, argument, Terms::single(None), slot) {
+            Err((error, slot)) => (slot, Outcome::Failed(error)),
+            Ok(job) => match self.enqueue(job, false) {
+                Ok(told) => return self.tell(told),
+                Err((error, mut job)) => match split_job(&mut job.letter) {
+                    Ok(_) => (job.asked.slot, Outcome::Died(error, job.letter)),
+                    Err(_) => (job.asked.slot, Outcome::Failed(error)),
+                },
+            },
+        };
+        slot.settle(outcome).into_iter().for_each(|call| call());
     }
 
     fn job<A: Serialize>(
         &self,
         entry: &'static Entry,
         argument: A,
-        (limit, calls): (Option<Duration>, u64),
+        terms: Terms,
         slot: Box<dyn Slot>,
     ) -> Result<Job, (Error, Box<dyn Slot>)> {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        let seal = || Letter::seal(&job_head(number, task::id(entry)?), argument)?.for_channel();
+        let Terms { limit, calls, bytes_max } = terms;
+        let seal = || {
+            let head = job_head(number, task::id(entry)?);
+            Letter::seal_within(&head, argument, bytes_max)?.for_channel()
+        };
         let mut letter = match seal() {
             Ok(letter) => letter,
             Err(error) => return Err((error, slot)),
@@ -78,7 +86,7 @@ impl Core {
     }
 
     #[expect(clippy::result_large_err, reason = "the job comes back, without an allocation")]
-    fn enqueue(&self, job: Job, is_rest: bool) -> Result<(), (Error, Job)> {
+    fn enqueue(&self, job: Job, is_rest: bool) -> Result<Vec<Told>, (Error, Job)> {
         if let Err(error) = self.check_current() {
             return Err((error, job));
         }
@@ -92,9 +100,7 @@ impl Core {
             state.is_collector_asleep = false;
             self.collector.notify_one();
         }
-        drop(state);
-        self.tell(told);
-        Ok(())
+        Ok(told)
     }
 
     /// Tasks that are in the channel or with a worker, at most.

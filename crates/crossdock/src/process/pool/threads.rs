@@ -1,6 +1,6 @@
 //! The two threads of a pool. Both sleep unless they are needed.
 //!
-//! The *supervisor* sleeps until a worker ends. The *collector* takes the [lead](super::lead) while there is work and
+//! The *supervisor* sleeps until a worker ends, or something that could not be done is to be tried again. The *collector* takes the [lead](super::lead) while there is work and
 //! nobody waits for a result; it sleeps for good while there is no work, and looks once a moment while others lead.
 
 use super::core::{Core, Phase};
@@ -40,20 +40,24 @@ pub(super) fn start(core: &Arc<Core>, bell: PipeReader) -> Result<Vec<thread::Jo
 
 fn supervise(core: &Core, mut bell: PipeReader) {
     while !core.is_deserted() {
-        let keys = match core.events.wait() {
+        let keys = match core.events.wait_until(core.next_chore()) {
             Ok(keys) => keys,
             Err(error) => {
                 core.break_down(&Error::os("cannot wait for workers", error));
                 break;
             }
         };
+        let mut later = Vec::new();
         for key in keys {
             match usize::try_from(key) {
-                Ok(seat) if key != BELL => core.bury(seat),
+                Ok(seat) if key != BELL => core.bury(seat, &mut later),
                 // It has rung, so there is something to read.
                 _ => drop(bell.read(&mut [0; 64])),
             }
         }
+        core.do_chores(&mut later);
+        // Callbacks may wait for work that the new workers do.
+        core.tell(later);
     }
     core.finish();
 }

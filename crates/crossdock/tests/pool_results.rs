@@ -1,0 +1,128 @@
+//! What happens where results arrive: types that panic or take their time, callbacks that come late or wait for others.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails to set up has failed")]
+
+use crossdock::ErrorKind;
+use crossdock::process::executor::{Executor, Shutdown};
+use crossdock::process::{Pool, StartMethod};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+crossdock::process::init_before_main!();
+
+/// Never reached by a correct program.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn square(x: u64) -> u64 {
+    x * x
+}
+
+fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < end, "{what}: never");
+        // Only bounds how often it is looked at.
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn new_pool(workers: usize) -> Pool {
+    Pool::options().workers(workers).start(StartMethod::ForkServer).build().unwrap()
+}
+
+/// Whether it runs. Who has ended and not yet been waited for does not: a fork server may be about to.
+fn is_there(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with(['Z', 'X']))
+}
+
+fn die(_: ()) {
+    std::process::exit(3)
+}
+
+#[derive(Serialize, Debug)]
+struct Unreadable(u8);
+
+impl<'de> Deserialize<'de> for Unreadable {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        u8::deserialize(deserializer)?;
+        std::panic::resume_unwind(Box::new("never to be read"))
+    }
+}
+
+#[test]
+fn a_result_whose_type_panics_where_it_is_read_is_an_error_that_says_so() {
+    let pool = new_pool(1);
+    let single = pool.apply(|x: u8| Unreadable(x), 1).unwrap_err();
+    let several = pool.map(|x: u8| Unreadable(x), [1, 2]).unwrap_err();
+    for error in [single, several] {
+        assert_eq!(error.kind(), ErrorKind::Panicked, "{error}");
+        assert_eq!(error.panic().unwrap().message(), "never to be read");
+        assert!(error.to_string().contains("Unreadable"), "{error}");
+    }
+    assert_eq!(pool.apply(square, 3).unwrap(), 9);
+}
+
+/// How far the result of a test is: being read, and to be read on.
+static READING: AtomicU32 = AtomicU32::new(0);
+
+#[derive(Serialize, Debug)]
+struct Slow;
+
+impl<'de> Deserialize<'de> for Slow {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <()>::deserialize(deserializer)?;
+        READING.store(1, Ordering::SeqCst);
+        await_that("it may go on", || READING.load(Ordering::SeqCst) == 2);
+        Ok(Self)
+    }
+}
+
+#[test]
+fn a_callback_that_comes_with_the_result_may_wait_for_other_tasks() {
+    let pool = Arc::new(new_pool(2));
+    let (tx, rx) = mpsc::channel();
+    let mut future = pool.apply_async(|()| Slow, ()).unwrap();
+    await_that("the result is there", || READING.load(Ordering::SeqCst) == 1);
+    let same = Arc::clone(&pool);
+    future.add_done_callback(move |_| tx.send(same.apply(square, 3).unwrap()).unwrap());
+    READING.store(2, Ordering::SeqCst);
+    assert_eq!(rx.recv_timeout(PATIENCE).unwrap(), 9);
+    future.result().unwrap();
+}
+
+#[test]
+fn a_callback_of_a_task_whose_only_worker_died_may_try_it_again() {
+    let pool = Arc::new(new_pool(1));
+    let (tx, rx) = mpsc::channel();
+    let mut future = pool.apply_async(die, ()).unwrap();
+    let same = Arc::clone(&pool);
+    future.add_done_callback(move |outcome| {
+        let kind = outcome.as_ref().unwrap_err().kind();
+        tx.send((kind, same.apply(square, 4).unwrap())).unwrap();
+    });
+    assert_eq!(rx.recv_timeout(PATIENCE).unwrap(), (ErrorKind::Died, 16));
+    assert_eq!(future.result().unwrap_err().kind(), ErrorKind::Died);
+}
+
+#[test]
+fn a_callback_can_wait_for_the_end_of_another_pool_and_not_for_that_of_its_own() {
+    let (other, pool) = (new_pool(1), Arc::new(new_pool(1)));
+    let (tx, rx) = mpsc::channel();
+    let mut future = pool.apply_async(square, 1).unwrap();
+    let same = Arc::clone(&pool);
+    future.add_done_callback(move |_| {
+        let futures: Vec<_> = (0..500).map(|x| other.apply_async(square, x).unwrap()).collect();
+        other.shutdown(Shutdown::default());
+        let done = futures.iter().filter(|future| future.done()).count();
+        let pids: Vec<_> = other.stats().unwrap().workers.iter().filter_map(|w| w.pid).collect();
+        other.join().unwrap();
+        // This would wait for this very callback.
+        same.shutdown(Shutdown::default());
+        tx.send((done, pids.into_iter().filter(|pid| is_there(*pid)).count())).unwrap();
+    });
+    assert_eq!(future.result().unwrap(), 1);
+    assert_eq!(rx.recv_timeout(PATIENCE).unwrap(), (500, 0));
+}
