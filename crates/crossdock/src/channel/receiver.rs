@@ -107,9 +107,6 @@ impl<M: Message> Receiver<M> {
     ///
     /// [`RecvError::Disconnected`] when the queue is empty and every sender has gone or died.
     pub fn recv(&self) -> Result<M, RecvError> {
-        if let Some(record) = self.record_at_once() {
-            return Ok(record);
-        }
         self.recv_until(None).map_err(without_end)
     }
 
@@ -161,6 +158,9 @@ impl<M: Message> Receiver<M> {
 
     #[inline]
     fn recv_until(&self, deadline: Option<Deadline>) -> Result<M, RecvTimeoutError> {
+        if let Some(record) = self.record_at_once() {
+            return Ok(record);
+        }
         loop {
             let mut inbox = Inbox::default();
             let unsettled = self.take_until(&mut inbox, deadline)?;

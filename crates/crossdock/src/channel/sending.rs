@@ -27,9 +27,6 @@ pub(super) fn try_send<M: Message>(core: &Core, message: M) -> Result<(), TrySen
 /// Sends a message; waits while the channel has no room, if it is made to wait.
 #[inline]
 pub(super) fn send<M: Message>(core: &Core, message: M) -> Result<(), SendError<M>> {
-    if message.record().is_some_and(|record| core.send_record(record)) {
-        return Ok(());
-    }
     match send_until(core, message, None) {
         Ok(()) => Ok(()),
         Err(SendTimeoutError::Disconnected(message)) => Err(SendError::Disconnected(message)),
@@ -45,6 +42,9 @@ pub(super) fn send_until<M: Message>(
     message: M,
     deadline: Option<Deadline>,
 ) -> Result<(), SendTimeoutError<M>> {
+    if message.record().is_some_and(|record| core.send_record(record)) {
+        return Ok(());
+    }
     match offer_until(core, &message, deadline) {
         Ok(()) => Ok(()),
         Err(NotSent::Disconnected) => Err(SendTimeoutError::Disconnected(message)),
