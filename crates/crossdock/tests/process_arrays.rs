@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::processes::{METHODS, by, join};
+use common::processes::{METHODS, await_that, by, join};
 use common::{PATIENCE, unique};
 use crossdock::channel::{Receiver, Sender, broadcast};
 use crossdock::process::{Process, StartMethod};
@@ -23,6 +23,11 @@ crossdock::process::init_before_main!();
 /// The names that this process has left behind.
 fn mailboxes() -> Vec<String> {
     mailboxes_of(std::process::id())
+}
+
+/// Those of tests beside this one are on their way.
+fn await_no_mailboxes() {
+    await_that("what is on its way arrives", || mailboxes().is_empty());
 }
 
 fn mailboxes_of(pid: u32) -> Vec<String> {
@@ -69,7 +74,7 @@ fn an_array_is_an_argument_and_a_result_by_every_method() {
         assert_eq!((squares.len(), squares[999]), (1000, 999 * 999));
     }
     assert_eq!(numbers[7], 7, "it is still this process's");
-    assert!(mailboxes().is_empty());
+    await_no_mailboxes();
 }
 
 #[test]
@@ -89,7 +94,7 @@ fn a_unique_array_is_written_in_place_and_comes_back() {
         assert_eq!(whole.as_ptr(), first, "it has not moved");
         assert!((0..4_u8).all(|i| whole[usize::from(i) * 16 * 1024 + 7] == f32::from(i)));
     }
-    assert!(mailboxes().is_empty());
+    await_no_mailboxes();
 }
 
 #[test]
@@ -343,7 +348,7 @@ fn a_result_outlives_its_process_and_a_long_wait() {
     for (len, handle) in (1..).zip(handles) {
         assert_eq!(join(handle).unwrap().unwrap().len(), len);
     }
-    assert!(mailboxes().is_empty());
+    await_no_mailboxes();
 }
 
 #[test]
@@ -418,7 +423,10 @@ fn kill_many(rounds: u64) -> Result<(Vec<String>, u64)> {
         }
     }
     registry::gc(true)?;
-    Ok((mailboxes(), arena::stats()?.held_chunks))
+    let left = || Ok((mailboxes(), arena::stats()?.held_chunks));
+    // The thread that cleans up after the last one may be at it.
+    await_that("whoever cleans up is done", || left().is_ok_and(|left| left == (Vec::new(), 0)));
+    left()
 }
 
 #[test]
