@@ -3,9 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot set up has failed")]
 
 mod common;
+#[path = "common/limits.rs"]
+mod limits;
 
 use common::{Lab, plays};
 use crossdock::{Error, ErrorKind, SharedList, SharedMap};
+use limits::limit_files;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Forks, and says whether this is the child. The parent waits until the child has ended well.
@@ -109,16 +112,6 @@ fn a_child_that_is_forked_in_a_closure_changes_nothing_behind_it() {
     lab.start("forks_in_its_closures").finish();
 }
 
-fn limit_descriptors(descriptors: libc::rlim_t) -> libc::rlim_t {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: `limit` is a whole and writable limit.
-    assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) }, 0);
-    let before = std::mem::replace(&mut limit.rlim_cur, descriptors);
-    // SAFETY: `limit` is a whole and readable limit.
-    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }, 0);
-    before
-}
-
 #[test]
 fn forks_where_no_file_can_be_opened() {
     if !plays("forks_where_no_file_can_be_opened") {
@@ -128,7 +121,7 @@ fn forks_where_no_file_can_be_opened() {
     let list = SharedList::<u64>::anonymous().unwrap();
     map.insert(&1, &1).unwrap();
     if is_forked() {
-        let before = limit_descriptors(0);
+        let before = limit_files(std::process::id(), 0);
         let outcomes = [
             map.get(&1).map(drop),
             map.insert(&1, &2).map(drop),
@@ -138,7 +131,7 @@ fn forks_where_no_file_can_be_opened() {
             list.len().map(drop),
         ];
         let kinds = outcomes.map(|outcome| outcome.map_err(|error| error.kind()));
-        limit_descriptors(before);
+        limit_files(std::process::id(), before);
         let is_refused = kinds.iter().all(|kind| *kind == Err(ErrorKind::LimitExceeded));
         end(is_refused && matches!(map.get(&1), Ok(Some(1))) && list.push(&1).is_ok());
     }

@@ -2,15 +2,17 @@
 //! leak, go too early, or are addressed with too few bits. Each test names the issue that it is taken from;
 //! those about messages are in `complaints`.
 
-#![allow(unsafe_code, reason = "a limit of descriptors is part of what is tested")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot set up has failed")]
 
 mod common;
+#[path = "common/limits.rs"]
+mod limits;
 
 use common::space::small_space;
 use common::{Lab, await_cue, plays, say, skip};
 use crossdock::channel::{Receiver, RecvError, Sender};
 use crossdock::{Array, ArrayMut, ErrorKind, arena};
+use limits::limit_files;
 
 const MEBIBYTE: usize = 1 << 20;
 
@@ -20,12 +22,6 @@ const MEBIBYTE: usize = 1 << 20;
 const BURST: u64 = 2000;
 const DESCRIPTORS_MAX: u64 = 32;
 
-fn limit_descriptors() {
-    let limit = libc::rlimit { rlim_cur: DESCRIPTORS_MAX, rlim_max: DESCRIPTORS_MAX };
-    // SAFETY: `limit` is a whole and readable limit.
-    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }, 0);
-}
-
 /// Descriptors that are open in this process.
 fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
@@ -34,7 +30,7 @@ fn descriptors() -> usize {
 #[test]
 fn send_a_burst() {
     if plays("send_a_burst") {
-        limit_descriptors();
+        limit_files(std::process::id(), DESCRIPTORS_MAX);
         let tx = Sender::<Array<u64>>::create("c", BURST as usize).unwrap();
         tx.send(Array::from_slice(&[0; 500]).unwrap()).unwrap();
         let first = descriptors();
@@ -50,7 +46,7 @@ fn send_a_burst() {
 #[test]
 fn hold_a_burst() {
     if plays("hold_a_burst") {
-        limit_descriptors();
+        limit_files(std::process::id(), DESCRIPTORS_MAX);
         let rx = Receiver::<Array<u64>>::open("c").unwrap();
         let mut held = vec![rx.recv().unwrap()];
         let first = descriptors();

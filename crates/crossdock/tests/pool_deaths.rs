@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::processes::{await_that, wait_for_ever};
+use common::processes::{await_that, is_there, wait_for_ever};
 use crossdock::process::executor::{Future, as_completed};
 use crossdock::process::{JoinHandle, Output, Pool, Process, StartMethod};
 use crossdock::{ArrayMut, ErrorKind, registry};
@@ -31,12 +31,6 @@ fn kill(pid: u32, signal: i32) {
     // It may have ended just now.
     let kill = Command::new("kill").arg(format!("-{signal}")).arg(pid.to_string()).output();
     kill.unwrap();
-}
-
-/// Whether it runs. Who has ended and not yet been waited for does not: a fork server may be about to.
-fn is_there(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with(['Z', 'X']))
 }
 
 fn pids(pool: &Pool) -> Vec<u32> {

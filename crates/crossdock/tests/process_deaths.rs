@@ -8,7 +8,7 @@
 mod common;
 
 use common::PATIENCE;
-use common::processes::{ALL_METHODS, await_that, by, wait_for_ever};
+use common::processes::{ALL_METHODS, await_that, by, kill, play, wait_for_ever};
 use crossdock::process::{JoinHandle, Output, Process, StartMethod};
 use crossdock::{Error, ErrorKind};
 use std::os::unix::process::ExitStatusExt;
@@ -27,10 +27,6 @@ fn state(pid: u32) -> Option<(char, u32)> {
 
 fn await_gone(pid: u32) {
     await_that("its end is taken", || state(pid).is_none());
-}
-
-fn kill(pid: u32) {
-    assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
 }
 
 /// The children of a process, whichever thread of it started them, and theirs.
@@ -53,11 +49,6 @@ fn descriptors() -> usize {
 
 fn threads() -> usize {
     std::fs::read_dir("/proc/self/task").unwrap().count()
-}
-
-/// Plays a scene in a process of its own.
-fn play(scene: impl Fn(()) + Copy + Send + 'static) {
-    Process::spawn(scene, ()).unwrap().join_timeout(2 * PATIENCE).unwrap();
 }
 
 #[test]

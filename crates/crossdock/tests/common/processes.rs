@@ -4,6 +4,7 @@ use super::PATIENCE;
 use crossdock::Error;
 use crossdock::process::{JoinHandle, Process, ProcessOptions, StartMethod};
 use serde::de::DeserializeOwned;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// The ways to start a process that work in a test program, which has threads.
@@ -37,4 +38,20 @@ pub(crate) fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
         // Only bounds how often it is looked at.
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// Whether it runs. Who has ended and not yet been waited for does not: a fork server may be about to.
+pub(crate) fn is_there(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with(['Z', 'X']))
+}
+
+/// Ends it as `kill -9` does.
+pub(crate) fn kill(pid: u32) {
+    assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
+}
+
+/// Plays a scene in a process of its own.
+pub(crate) fn play(scene: impl Fn(()) + Copy + Send + 'static) {
+    Process::spawn(scene, ()).unwrap().join_timeout(2 * PATIENCE).unwrap();
 }
