@@ -5,13 +5,14 @@
 mod common;
 
 use common::PATIENCE;
-use common::processes::{await_that, is_there};
+use common::processes::{await_that, is_there, wait_for_ever};
 use crossdock::ErrorKind;
 use crossdock::process::executor::{Executor, Shutdown};
 use crossdock::process::{Pool, StartMethod};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 crossdock::process::init_before_main!();
 
@@ -110,4 +111,52 @@ fn a_callback_can_wait_for_the_end_of_another_pool_and_not_for_that_of_its_own()
     });
     assert_eq!(future.result().unwrap(), 1);
     assert_eq!(rx.recv_timeout(PATIENCE).unwrap(), (500, 0));
+}
+
+#[test]
+fn a_callback_of_a_task_that_always_kills_its_worker_may_try_it_again() {
+    let pool = Arc::new(new_pool(1));
+    let (tx, rx) = mpsc::channel();
+    let mut future = pool.apply_async(die, ()).unwrap();
+    let same = Arc::clone(&pool);
+    future.add_done_callback(move |_| {
+        let mut again = same.apply_async(die, ()).unwrap();
+        let (inner, seen) = mpsc::channel();
+        again.add_done_callback(move |outcome| inner.send(outcome.is_err()).unwrap());
+        let kind = again.result().unwrap_err().kind();
+        tx.send((kind, seen.try_recv().unwrap())).unwrap();
+    });
+    assert_eq!(rx.recv_timeout(PATIENCE).unwrap(), (ErrorKind::Died, true));
+}
+
+#[test]
+fn a_task_that_a_callback_waits_for_has_its_limit() {
+    let pool = Arc::new(new_pool(2));
+    let (tx, rx) = mpsc::channel();
+    let mut future = pool.apply_async(square, 2).unwrap();
+    let same = Arc::clone(&pool);
+    future.add_done_callback(move |_| {
+        let calls = same.calls().timeout(Duration::from_millis(30));
+        let mut late = calls.apply_async(wait_for_ever, ()).unwrap();
+        late.add_done_callback(|outcome| assert!(outcome.is_err()));
+        tx.send(late.result().unwrap_err().kind()).unwrap();
+    });
+    assert_eq!(rx.recv_timeout(PATIENCE).unwrap(), ErrorKind::TimedOut);
+}
+
+#[test]
+fn callbacks_may_wait_for_tasks_that_are_ended_with_theirs() {
+    let pool = new_pool(1);
+    let (tx, rx) = mpsc::channel();
+    let futures = (0..8).map(|_| pool.apply_async(wait_for_ever, ()).unwrap());
+    let first = futures.collect::<Vec<_>>().into_iter().rev().reduce(|next, mut future| {
+        let tx = tx.clone();
+        future.add_done_callback(move |_| tx.send(next.result().unwrap_err().kind()).unwrap());
+        future
+    });
+    pool.terminate();
+    for _ in 1..8 {
+        assert_eq!(rx.recv_timeout(PATIENCE).unwrap(), ErrorKind::Cancelled);
+    }
+    assert_eq!(first.unwrap().result().unwrap_err().kind(), ErrorKind::Cancelled);
 }

@@ -199,7 +199,7 @@ where
 }
 
 /// All calls of a chunk have ended in an error.
-fn fail<R: 'static, T: 'static>(
+fn fail<R: Send + 'static, T: Send + 'static>(
     gather: &Arc<Gather<R, T>>,
     from: usize,
     calls: usize,

@@ -19,7 +19,7 @@ use super::crew::{Seat, Starts};
 use super::job::{Asked, Job, Kind, Outcome, outcome, split_answer};
 use super::lead::Lead;
 use super::options::Settings;
-use super::telling::Told;
+use super::telling::{Later, Told};
 use super::worker::{Exit, Setup};
 use crate::channel::{Receiver, Sender};
 use crate::error::{Error, ErrorKind, Result};
@@ -31,8 +31,8 @@ use crossdock_sys::fork;
 use parking_lot::{Condvar, Mutex};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::PipeWriter;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// Tasks that a worker has at hand at most, its own included.
@@ -57,8 +57,11 @@ pub(super) struct Core {
     pub(super) changed: Condvar,
     pub(super) collector: Condvar,
     pub(super) collector_leads: AtomicBool,
-    /// Threads that are telling somebody of a result.
+    /// Those who are being told of a result, or are to be.
     pub(super) settling: AtomicUsize,
+    pub(super) later: Mutex<Later>,
+    /// For threads that are started later.
+    pub(super) this: Weak<Self>,
     pub(super) lead: Lead,
     pub(super) tally: Arc<Tally>,
     pub(super) start: Mutex<Start>,
@@ -110,6 +113,8 @@ pub(super) struct State {
     pub(super) counts: Counts,
     pub(super) pace: Pace,
     pub(super) is_collector_asleep: bool,
+    /// Whether the supervisor looks now and then whose time is up.
+    pub(super) is_watching_limits: bool,
     pub(super) has_ended: bool,
 }
 
@@ -177,6 +182,7 @@ impl State {
 
 impl Core {
     pub(super) fn new(
+        this: &Weak<Self>,
         settings: Settings,
         setup: Setup,
         (state, answers): (State, Receiver<Letter>),
@@ -194,6 +200,8 @@ impl Core {
             collector: Condvar::new(),
             collector_leads: AtomicBool::new(false),
             settling: AtomicUsize::new(0),
+            later: Mutex::default(),
+            this: this.clone(),
             lead: Lead::new(answers),
             tally: Arc::default(),
             start: Mutex::new(start),
@@ -241,7 +249,9 @@ impl Core {
         later.append(&mut self.refill(&mut state));
         self.wind_down(&mut state);
         drop(state);
-        later.extend(told.and_then(|told| self.tell_quietly(told)));
+        if let Some(told) = told {
+            self.tell_or_keep(told, later);
+        }
         Ok(())
     }
 
@@ -292,8 +302,15 @@ impl Core {
             seat.kill();
         }
         drop(state);
-        self.tell(told);
+        self.tell_elsewhere(told);
         self.lead.rouse();
         self.ring();
+    }
+
+    /// Has the collector look what there is to do.
+    pub(super) fn wake_collector(&self, state: &mut State) {
+        if std::mem::take(&mut state.is_collector_asleep) {
+            self.collector.notify_one();
+        }
     }
 }

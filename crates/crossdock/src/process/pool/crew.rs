@@ -4,7 +4,6 @@ use super::super::{Process, failure};
 use super::core::{Core, Phase};
 use super::job::{Outcome, short_name};
 use super::remains::{Death, PASSING_MAX, is_passing};
-use super::telling::Told;
 use super::worker::{Exit, Setup};
 use crate::error::{Error, ErrorKind, Result};
 use crate::process::JoinHandle;
@@ -20,6 +19,8 @@ const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_millis(100);
 /// The pause after so many that the pool would have failed, were there no other workers.
 const PAUSE_HOPELESS: Duration = Duration::from_secs(1);
+/// How late it may be noticed that a time is up.
+const WATCH_EVERY: Duration = Duration::from_millis(2);
 /// The key of the supervisor's bell; the others are seats.
 pub(super) const BELL: u64 = u64::MAX;
 
@@ -107,8 +108,7 @@ impl Core {
             state.crew[seat].kill();
         }
         // It is to hear that the worker is ready.
-        state.is_collector_asleep = false;
-        self.collector.notify_one();
+        self.wake_collector(&mut state);
         Ok(())
     }
 
@@ -123,23 +123,26 @@ impl Core {
         self.ring();
     }
 
-    /// Deals with the end of the worker of a seat. Those who want to be called of its tasks come into `later`.
-    pub(super) fn bury(&self, seat: usize, later: &mut Vec<Told>) {
+    /// Deals with the end of the worker of a seat.
+    pub(super) fn bury(&self, seat: usize) {
         let Some(handle) = self.state.lock().crew[seat].handle.take() else { return };
         // Others may have copies of its pidfd: it would not leave by itself.
         let _ = self.events.remove(&handle);
         let pid = handle.pid();
-        self.settle(seat, Death::new(handle.join(), pid), later);
+        self.settle(seat, Death::new(handle.join(), pid));
     }
 
     /// When the supervisor is to do something although nothing happens.
     pub(super) fn next_chore(&self) -> Option<Deadline> {
-        let state = self.state.lock();
-        state.crew.iter().filter_map(Seat::next_chore).min()
+        let mut state = self.state.lock();
+        state.is_watching_limits = state.limited > 0 || !state.expired.is_empty();
+        let watch = state.is_watching_limits.then(|| Deadline::after(WATCH_EVERY));
+        state.crew.iter().filter_map(Seat::next_chore).chain(watch).min()
     }
 
-    /// Does what is due: looks again for what dead workers left, as [`bury`](Self::bury), and fills seats.
-    pub(super) fn do_chores(&self, later: &mut Vec<Told>) {
+    /// Does what is due: ends workers that take too long, looks again for what dead ones left, and fills seats.
+    pub(super) fn do_chores(&self) {
+        self.enforce_limits();
         for seat in 0..self.settings.workers {
             let mut state = self.state.lock();
             if !state.crew[seat].next_chore().is_some_and(Deadline::is_past) {
@@ -150,7 +153,7 @@ impl Core {
             let has_work = state.has_work();
             drop(state);
             if let Some(death) = death {
-                self.settle(seat, death, later);
+                self.settle(seat, death);
             } else if is_empty
                 && has_work
                 && let Err(error) = self.fill(seat)
@@ -218,13 +221,13 @@ impl Core {
         state.crew[seat].fill_at = Some(Deadline::after(pause));
     }
 
-    /// Ends workers that take too long, and tells who waits for them. Returns whether any task has a limit.
-    pub(super) fn enforce_limits(&self) -> bool {
+    /// Ends workers that take too long, and tells who waits for them.
+    fn enforce_limits(&self) {
         let mut state = self.state.lock();
         if state.limited == 0 && state.expired.is_empty() {
-            return false;
+            return;
         }
-        let Some(links) = &state.links else { return false };
+        let Some(links) = &state.links else { return };
         let (board, now) = (std::sync::Arc::clone(&links.board), Instant::now());
         let mut told = Vec::new();
         for seat in 0..state.crew.len() {
@@ -253,10 +256,9 @@ impl Core {
         }
         drop(state);
         if !told.is_empty() {
-            self.tell(told);
+            self.tell_elsewhere(told);
             self.lead.rouse();
         }
-        true
     }
 
     /// Whether the pool has nothing more to do and nobody to do it.

@@ -29,7 +29,7 @@ struct Gathered<R, T> {
     promise: Option<Promise<T>>,
 }
 
-impl<R: 'static, T: 'static> Gather<R, T> {
+impl<R: Send + 'static, T: Send + 'static> Gather<R, T> {
     /// A place for `len` results.
     pub(super) fn new(
         core: &Arc<Core>,

@@ -23,7 +23,7 @@ pub(super) enum Outcome {
 }
 
 /// Calls what users wrote. So nothing may be locked, not even the lead.
-pub(super) type Call = Box<dyn FnOnce()>;
+pub(super) type Call = Box<dyn FnOnce() + Send>;
 
 /// Who waits for a piece of work.
 pub(super) trait Slot: Send {
@@ -50,7 +50,7 @@ impl<R: DeserializeOwned + Send + 'static> Slot for Promise<R> {
 }
 
 /// Keeps a promise; if callbacks are to be called before that, then by whoever calls what this returns.
-pub(super) fn keep<R: 'static>(promise: Promise<R>, outcome: Result<R>) -> Option<Call> {
+pub(super) fn keep<R: Send + 'static>(promise: Promise<R>, outcome: Result<R>) -> Option<Call> {
     let (promise, outcome) = promise.keep_quietly(outcome).err()?;
     Some(Box::new(move || promise.keep(outcome)))
 }

@@ -48,6 +48,7 @@ impl Lead {
         }
     }
 
+    /// Takes the lead if it is free; what is taken is nothing when the pool is over.
     pub(super) fn try_take(&self) -> Option<Leading<'_>> {
         if self.claims.load(Ordering::SeqCst) > 0 {
             return None;
@@ -197,13 +198,10 @@ impl Core {
 
 impl Driver for Core {
     fn drive(&self, deadline: Option<Deadline>, waiter: &dyn Waiter) {
+        self.pass_calls_on();
         let (mut is_following, mut is_hooked) = (false, false);
         while !waiter.is_over() && !deadline.is_some_and(Deadline::is_past) {
-            if let Some(leading) = self.lead.try_take() {
-                if leading.is_none() {
-                    // Nothing comes any more; who ends the pool ends its futures.
-                    break;
-                }
+            if let Some(leading) = self.lead.try_take().filter(|leading| leading.is_some()) {
                 self.lead.terms.fetch_add(1, Ordering::Relaxed);
                 // It leads now, and after that may be busy with telling others.
                 if std::mem::take(&mut is_following) {

@@ -299,13 +299,13 @@ impl Core {
     /// Ends what no worker has been given.
     fn cancel_pending(&self) {
         let pending = std::mem::take(&mut self.state.lock().pending);
-        for job in pending {
+        let pending = pending.into_iter().filter(|job| job.asked.slot.start());
+        let cancel = |job: job::Job| {
             let text = "the task was cancelled: its executor was shut down";
             let error = Error::new(ErrorKind::Cancelled, text);
-            if job.asked.slot.start() {
-                self.tell([self.end(job.asked, job::Outcome::Failed(error))]);
-            }
-        }
+            self.end(job.asked, job::Outcome::Failed(error))
+        };
+        self.tell(pending.map(cancel).collect());
     }
 
     fn await_drained(&self) {

@@ -180,8 +180,9 @@ impl PoolOptions {
         let setup = Setup { tasks, answers: answered, board, seat: 0, tasks_max, rss_bytes_max };
         let crew = (0..workers).map(|_| Seat::default()).collect();
         let state = State { links: Some(links), crew, ..State::default() };
-        let core = Core::new(settings, setup, (state, answers), start, (events, bell));
-        let core = Arc::new(core);
+        let core = Arc::new_cyclic(|core| {
+            Core::new(core, settings, setup, (state, answers), start, (events, bell))
+        });
         // From here on, dropping the pool ends what has been started.
         let pool = Pool::of(Arc::clone(&core), threads::start(&core, heard)?);
         (0..workers).try_for_each(|seat| core.fill(seat))?;

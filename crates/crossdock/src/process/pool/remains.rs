@@ -59,16 +59,15 @@ pub(super) fn is_passing(error: &Error) -> bool {
 }
 
 impl Core {
-    /// Deals with what the worker of a seat left; the next one comes when that has been found. Those who want to be
-    /// called come into `later`.
-    pub(super) fn settle(&self, seat: usize, death: Death, later: &mut Vec<Told>) {
+    /// Deals with what the worker of a seat left; the next one comes when that has been found.
+    pub(super) fn settle(&self, seat: usize, death: Death) {
         let mut told = Vec::new();
         let rest = match self.receive_remains(seat, &death, &mut told) {
             Err(error) if is_passing(&error) => Ok(Rest::Hidden(error)),
             rest => rest,
         };
         self.keep_or_replace(seat, death, rest);
-        later.extend(told.into_iter().filter_map(|told| self.tell_quietly(told)));
+        self.tell_elsewhere(told);
         // Somebody may have been told who waits for answers.
         self.lead.rouse();
     }

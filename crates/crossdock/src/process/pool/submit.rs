@@ -96,10 +96,7 @@ impl Core {
         }
         state.pending.push_back(job);
         let told = self.refill(&mut state);
-        if state.is_collector_asleep {
-            state.is_collector_asleep = false;
-            self.collector.notify_one();
-        }
+        self.wake_collector(&mut state);
         Ok(told)
     }
 
@@ -109,6 +106,13 @@ impl Core {
         let ready = READY.as_nanos() / state.pace.each.as_nanos().max(1);
         let each = usize::try_from(ready).unwrap_or(usize::MAX).min(IN_HAND_MAX - 1);
         workers + (workers * each).max(1)
+    }
+
+    /// Has the supervisor look whose time is up.
+    fn watch_limits(&self, state: &mut State) {
+        if !std::mem::replace(&mut state.is_watching_limits, true) {
+            self.ring();
+        }
     }
 
     /// Hands out what there is room for.
@@ -128,7 +132,10 @@ impl Core {
             let Job { number, letter, asked } = job;
             match tasks.try_send(letter) {
                 Ok(()) => {
-                    state.limited += usize::from(asked.limit.is_some());
+                    if asked.limit.is_some() {
+                        state.limited += 1;
+                        self.watch_limits(state);
+                    }
                     state.sent.insert(number, asked);
                 }
                 Err(TrySendError::Full(letter)) => {

@@ -1,19 +1,19 @@
 //! The two threads of a pool. Both sleep unless they are needed.
 //!
-//! The *supervisor* sleeps until a worker ends, or something that could not be done is to be tried again. The *collector* takes the [lead](super::lead) while there is work and
+//! The *supervisor* sleeps until a worker ends, or the time of a task may be up, or something that could not be done is to be
+//! tried again. It calls nothing that users wrote. The *collector* takes the [lead](super::lead) while there is work and
 //! nobody waits for a result; it sleeps for good while there is no work, and looks once a moment while others lead.
 
 use super::core::{Core, Phase};
 use super::crew::BELL;
 use crate::error::{Error, Result};
-use crossdock_sys::clock::Deadline;
 use std::io::{PipeReader, Read};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
-/// How long the collector leaves it to others to take the lead, and how late it may notice that a time is up.
+/// How long the collector leaves it to others to take the lead.
 const MOMENT: Duration = Duration::from_millis(1);
 /// The same while somebody leads.
 const WHILE_LED: Duration = Duration::from_millis(2);
@@ -47,17 +47,14 @@ fn supervise(core: &Core, mut bell: PipeReader) {
                 break;
             }
         };
-        let mut later = Vec::new();
         for key in keys {
             match usize::try_from(key) {
-                Ok(seat) if key != BELL => core.bury(seat, &mut later),
+                Ok(seat) if key != BELL => core.bury(seat),
                 // It has rung, so there is something to read.
                 _ => drop(bell.read(&mut [0; 64])),
             }
         }
-        core.do_chores(&mut later);
-        // Callbacks may wait for work that the new workers do.
-        core.tell(later);
+        core.do_chores();
     }
     core.finish();
 }
@@ -69,9 +66,7 @@ fn collect(core: &Core) {
         if state.has_ended {
             return;
         }
-        let is_busy = state.awaits_answers()
-            || !state.expired.is_empty()
-            || matches!(state.phase, Phase::Closed);
+        let is_busy = state.awaits_answers() || matches!(state.phase, Phase::Closed);
         if !is_busy {
             state.is_collector_asleep = true;
             core.collector.wait(&mut state);
@@ -80,15 +75,12 @@ fn collect(core: &Core) {
         let moment = if core.lead.is_taken() { WHILE_LED } else { MOMENT };
         core.collector.wait_for(&mut state, moment);
         drop(state);
-        let has_limits = core.enforce_limits();
         let before = std::mem::replace(&mut terms, core.lead.terms.load(Ordering::Relaxed));
         if before == terms
             && let Some(leading) = core.lead.try_take()
         {
             core.collector_leads.store(true, Ordering::SeqCst);
-            let deadline = has_limits.then(|| Deadline::after(WHILE_LED));
-            let is_limited = || !has_limits && core.state.lock().limited > 0;
-            core.lead(leading, deadline, &mut || core.is_idle() || is_limited());
+            core.lead(leading, None, &mut || core.is_idle());
             core.collector_leads.store(false, Ordering::SeqCst);
         }
     }
