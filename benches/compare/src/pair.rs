@@ -66,27 +66,25 @@ impl Pair {
 
     /// Starts a Python subject, which brings its own second process.
     pub(crate) fn python(bench: &Bench, kind: &str, bytes: usize) -> Result<Self> {
-        let id = bench.pair_id();
         let command = python::command(&bench.options.python, kind, bytes, bench.cpus, bench.fifo);
-        let mut a = Peer::spawn(format!("python {kind}"), command)?;
-        a.hear("ready", LIMIT)?;
-        Ok(Self { a, b: None, id })
+        Self::of_command(bench, format!("python {kind}"), command)
     }
 
     /// Starts Python processes that share a lock.
     pub(crate) fn python_lock(bench: &Bench, processes: usize, stand: &Stand) -> Result<Self> {
-        let id = bench.pair_id();
         let command = python::lock_command(&bench.options.python, processes, stand);
-        let mut a = Peer::spawn("python lock".to_owned(), command)?;
-        a.hear("ready", LIMIT)?;
-        Ok(Self { a, b: None, id })
+        Self::of_command(bench, "python lock".to_owned(), command)
     }
 
     /// Starts a Python subject that answers bursts, and brings what other processes it needs.
     pub(crate) fn python_alone(bench: &Bench, subject: Subject, stand: &Stand) -> Result<Self> {
-        let id = bench.pair_id();
         let command = python::alone_command(&bench.options.python, subject, stand);
-        let mut a = Peer::spawn(format!("python {}", subject.name), command)?;
+        Self::of_command(bench, format!("python {}", subject.name), command)
+    }
+
+    fn of_command(bench: &Bench, name: String, command: Command) -> Result<Self> {
+        let id = bench.pair_id();
+        let mut a = Peer::spawn(name, command)?;
         a.hear("ready", LIMIT)?;
         Ok(Self { a, b: None, id })
     }

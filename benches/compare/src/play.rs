@@ -168,25 +168,36 @@ pub(crate) fn take_over(carry: &mut impl Carry, len: usize, value: f64) -> Resul
 /// Fills memory for as long as the parent wants.
 pub(crate) fn fills(control: &mut Control, mut memory: impl Fill) -> Result<()> {
     let cost_ns = cost_ns();
-    control.ready()?;
     let mut value = 0.0;
+    bursts(control, || {
+        value += 1.0;
+        let start_ns = now_ns();
+        memory.fill(value)?;
+        let sample_ns = ((now_ns() - start_ns) as f64 - cost_ns).max(1.0);
+        if memory.release()? != value {
+            return Err("the memory does not hold what was written".into());
+        }
+        Ok([sample_ns])
+    })
+}
+
+/// Does things in so many ways, one after the other, for as long as the parent wants; a sample of each way a time.
+pub(crate) fn bursts<const WAYS: usize>(
+    control: &mut Control,
+    mut all_ways: impl FnMut() -> Result<[f64; WAYS]>,
+) -> Result<()> {
+    control.ready()?;
     loop {
         match control.next()? {
             Request::Burst { count, .. } => {
-                let mut samples = Vec::with_capacity(count);
+                let mut samples = Vec::with_capacity(WAYS * count);
                 for _ in 0..count {
-                    value += 1.0;
-                    let start_ns = now_ns();
-                    memory.fill(value)?;
-                    samples.push(((now_ns() - start_ns) as f64 - cost_ns).max(1.0));
-                    if memory.release()? != value {
-                        return Err("the memory does not hold what was written".into());
-                    }
+                    samples.extend(all_ways()?);
                 }
                 control.say(&format!("samples {}", join(&samples)))?;
             }
             Request::Quit => return Ok(()),
-            other => return Err(format!("memory cannot {other:?}").into()),
+            other => return Err(format!("a burst cannot {other:?}").into()),
         }
     }
 }

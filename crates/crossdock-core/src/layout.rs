@@ -12,8 +12,9 @@
 //! | channel | behind that | [`messages_of`](crate::ring::messages_of) the capacity times [`Written`](crate::ring::Written) (128 bytes) |
 //! | channel | behind that | capacity times the words of a message that do not lie there |
 //! | channel | behind that | the rows of [`Deliveries`](crate::deliveries::Deliveries), if receivers acknowledge |
-//! | channel | behind that | capacity times [`Claimed`](crate::ring::Claimed) (64 bytes) |
+//! | channel | behind that | capacity times [`Armed`](crate::ring::Armed) (64 bytes) |
 //! | channel | behind that | capacity times [`Taken`](crate::ring::Taken) (16 bytes) |
+//! | channel | behind that, at the next multiple of 64 | capacity times [`Claimed`](crate::ring::Claimed) (8 bytes) |
 #![allow(unsafe_code, reason = "the Shared contract of each record is stated here")]
 
 use crate::Corrupt;

@@ -49,8 +49,8 @@ mod way;
 pub use batch::{RecvBatch, SendBatch};
 pub use claim::Claim;
 pub use slot::{
-    Arrays, Claimed, Cursor, MESSAGE_WORDS_MAX, OwnedSlots, SHORT_WORDS, SLOT_WORDS, Taken, Words,
-    Written, messages_of,
+    Armed, Arrays, Claimed, Cursor, MESSAGE_WORDS_MAX, OwnedSlots, SHORT_WORDS, SLOT_WORDS, Taken,
+    Words, Written, messages_of,
 };
 
 use crate::Corrupt;
@@ -301,6 +301,27 @@ impl<'a> Ring<'a> {
     fn commit(&self, claim: &Claim<'a>, payload: &[u64]) {
         let ready = self.slots.write(claim, payload);
         claim.slot.message.word.store(ready, Release);
+    }
+
+    /// As [`publish`](Self::publish), of a record's bytes, which hands nothing over and is not armed. There must be no more
+    /// than a message has room for.
+    #[inline]
+    #[must_use]
+    pub fn publish_bytes(&self, claim: Claim<'a>, record: &[u8]) -> bool {
+        self.commit_bytes(&claim, record);
+        self.slots.end(self.tail, &claim)
+    }
+
+    #[inline]
+    fn commit_bytes(&self, claim: &Claim<'a>, record: &[u8]) {
+        let ready = self.slots.write_bytes(claim, record);
+        claim.slot.message.word.store(ready, Release);
+    }
+
+    /// As [`copy`](Self::copy), into bytes.
+    #[inline]
+    pub fn copy_bytes(&self, message: &Message, bytes: &mut [u8]) {
+        self.slots.copy_bytes(message.position, bytes);
     }
 
     /// The first words of a message; words that were not sent are 0. Valid if [`take`](Self::take) says so

@@ -123,9 +123,12 @@ impl Ticket {
         if meta & !META_MASK != 0 || ndim == 0 || usize::from(ndim) > NDIM_MAX.min(N - SHAPE_WORD) {
             return Err(Corrupt("a ticket has unknown flags or too many axes"));
         }
-        let mut shape = [0; NDIM_MAX];
         let axes = usize::from(ndim);
-        shape[..axes].copy_from_slice(&words[SHAPE_WORD..SHAPE_WORD + axes]);
+        // Axis by axis: a copy of so many words as there are axes would be a call.
+        let mut shape = [0; NDIM_MAX];
+        for (axis, word) in words[SHAPE_WORD..].iter().enumerate() {
+            shape[axis] = if axis < axes { *word } else { 0 };
+        }
         let len_bytes = len_bytes(&shape[..axes], dtype)?;
         let is_aligned = words[3] & (dtype.alignment() as u64 - 1) == 0;
         if !is_aligned || len_bytes.checked_add(words[3]).is_none() {

@@ -1,12 +1,12 @@
 //! Maps and lists between real processes, some of which are killed.
-#![allow(unsafe_code, reason = "fork is one of the things that are tested")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot set up has failed")]
 
 mod common;
 
+use common::numbers::Numbers;
 use common::{Actor, Lab, await_cue, plays, say};
 use crossdock::collections::CollectionOptions;
-use crossdock::{Atomic, ErrorKind, SharedList, SharedMap, Value};
+use crossdock::{Atomic, SharedList, SharedMap, Value};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
@@ -17,18 +17,6 @@ const ROUNDS: u64 = 120;
 const KEYS: u64 = 40;
 
 type Words = Value<[Atomic<u64>]>;
-
-/// Numbers that look random: xorshift64 (Marsaglia 2003).
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % end
-    }
-}
 
 fn number(name: &str) -> u64 {
     std::env::var(name).unwrap().parse().unwrap()
@@ -333,55 +321,4 @@ fn readers_see_every_entry_while_the_map_grows() {
     readers.into_iter().for_each(Actor::finish);
     writer.cue();
     writer.finish();
-}
-
-// A fork with everything in hand.
-
-#[test]
-fn forks_with_a_map() {
-    if !plays("forks_with_a_map") {
-        return;
-    }
-    let named = SharedMap::<u8, u64>::create("m").unwrap();
-    let map = SharedMap::<u8, u64>::anonymous().unwrap();
-    named.insert(&1, &1).unwrap();
-    let outcome = map.update(&1, |_| {
-        // SAFETY: the child does what this test is about and then ends without unwinding.
-        let pid = unsafe { libc::fork() };
-        assert!(pid >= 0, "fork failed");
-        if pid == 0 {
-            // It is a copy of somebody who is inside, and does not have the lock.
-            let inside = map.get(&1).map_err(|error| error.kind());
-            let changed = named.update(&1, |one| one.map(|one| one + 1));
-            let is_good = inside == Err(ErrorKind::Busy) && matches!(changed, Ok(Some(2)));
-            drop(named.clone());
-            // SAFETY: ends the child at once.
-            unsafe { libc::_exit(i32::from(!is_good)) };
-        }
-        let mut status = 0;
-        // SAFETY: `pid` is this process's child and `status` is writable.
-        let ended = unsafe { libc::waitpid(pid, &mut status, 0) };
-        assert_eq!((ended, status), (pid, 0), "the child used what it had inherited");
-        Some(5)
-    });
-    assert_eq!(outcome.unwrap(), Some(5));
-    // SAFETY: as above.
-    let pid = unsafe { libc::fork() };
-    if pid == 0 {
-        let many = (0..200).all(|key| map.insert(&key, &7).is_ok());
-        // SAFETY: ends the child at once.
-        unsafe { libc::_exit(i32::from(!many)) };
-    }
-    let mut status = 0;
-    // SAFETY: as above.
-    let ended = unsafe { libc::waitpid(pid, &mut status, 0) };
-    assert_eq!((ended, status), (pid, 0));
-    assert_eq!((map.len().unwrap(), map.get(&1).unwrap()), (200, Some(7)));
-    assert_eq!(named.get(&1).unwrap(), Some(2));
-}
-
-#[test]
-fn a_forked_child_goes_on_with_the_maps_of_its_parent() {
-    let lab = Lab::new();
-    lab.start("forks_with_a_map").finish();
 }

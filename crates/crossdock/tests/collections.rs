@@ -3,6 +3,7 @@
 
 mod common;
 
+use common::numbers::Numbers;
 use common::unique;
 use crossdock::collections::CollectionOptions;
 use crossdock::process::{self, Process};
@@ -12,18 +13,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 process::init_before_main!();
-
-/// Numbers that look random: xorshift64 (Marsaglia 2003).
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % end
-    }
-}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 enum Key {

@@ -2,40 +2,25 @@
 //! leak, go too early, or are addressed with too few bits. Each test names the issue that it is taken from;
 //! those about messages are in `complaints`.
 
-#![allow(unsafe_code, reason = "a limit of descriptors is part of what is tested")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot set up has failed")]
 
 mod common;
+#[path = "common/limits.rs"]
+mod limits;
 
-use common::{Lab, await_cue, plays, say};
+use common::space::small_space;
+use common::{Lab, await_cue, plays, say, skip};
 use crossdock::channel::{Receiver, RecvError, Sender};
 use crossdock::{Array, ArrayMut, ErrorKind, arena};
-use std::io::Write;
-use std::process::Command;
+use limits::limit_files;
 
 const MEBIBYTE: usize = 1 << 20;
-
-/// Says what was not tested.
-#[allow(
-    clippy::explicit_write,
-    reason = "the runner keeps what a test that passes prints by `eprintln`"
-)]
-fn skip(why: &str) {
-    let name = std::thread::current().name().unwrap_or_default().to_owned();
-    writeln!(std::io::stderr(), "skipped: {name}: {why}").unwrap();
-}
 
 // One descriptor for each array: servo/ipc-channel #395 (a panic at the 65th) and pytorch/pytorch #973 (too
 // many open files).
 
 const BURST: u64 = 2000;
 const DESCRIPTORS_MAX: u64 = 32;
-
-fn limit_descriptors() {
-    let limit = libc::rlimit { rlim_cur: DESCRIPTORS_MAX, rlim_max: DESCRIPTORS_MAX };
-    // SAFETY: `limit` is a whole and readable limit.
-    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }, 0);
-}
 
 /// Descriptors that are open in this process.
 fn descriptors() -> usize {
@@ -45,7 +30,7 @@ fn descriptors() -> usize {
 #[test]
 fn send_a_burst() {
     if plays("send_a_burst") {
-        limit_descriptors();
+        limit_files(std::process::id(), DESCRIPTORS_MAX);
         let tx = Sender::<Array<u64>>::create("c", BURST as usize).unwrap();
         tx.send(Array::from_slice(&[0; 500]).unwrap()).unwrap();
         let first = descriptors();
@@ -61,7 +46,7 @@ fn send_a_burst() {
 #[test]
 fn hold_a_burst() {
     if plays("hold_a_burst") {
-        limit_descriptors();
+        limit_files(std::process::id(), DESCRIPTORS_MAX);
         let rx = Receiver::<Array<u64>>::open("c").unwrap();
         let mut held = vec![rx.recv().unwrap()];
         let first = descriptors();
@@ -259,31 +244,6 @@ fn receive_from_a_small_space() {
         }
         assert_eq!(rx.recv(), Err(RecvError::Disconnected));
     }
-}
-
-/// The commands that start a program with a small file system of its own, and that start another one with
-/// the same. `None`, and a line that says why, where this user may not do that.
-fn small_space() -> Option<(Vec<String>, &'static str)> {
-    let script = "mkdir -m 700 \"$CROSSDOCK_DIR\" \
-                  && mount -t tmpfs -o size=64m,mode=700 tmpfs \"$CROSSDOCK_DIR\" && exec \"$0\" \"$@\"";
-    let mut why = String::new();
-    for (options, enter) in [
-        (&["-m"][..], "nsenter -m -t"),
-        (&["-U", "-r", "-m"], "nsenter --preserve-credentials -U -m -t"),
-    ] {
-        let mut trial = Command::new("unshare");
-        trial.args(options).args(["mount", "-t", "tmpfs", "tmpfs", "/mnt"]);
-        match trial.output() {
-            Ok(output) if output.status.success() => {
-                let words = [&["unshare"], options, &["sh", "-c", script]].concat();
-                return Some((words.into_iter().map(str::to_owned).collect(), enter));
-            }
-            Ok(output) => why = String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-            Err(error) => why = format!("cannot start unshare: {error}"),
-        }
-    }
-    skip(&format!("no new mount namespace here: {why}"));
-    None
 }
 
 #[test]

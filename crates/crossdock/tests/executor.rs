@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails to set up has failed")]
 
+mod common;
+
+use common::PATIENCE;
 use crossdock::process::executor::{
     Executor, Future, InlineExecutor, Shutdown, WaitFor, as_completed, wait,
 };
@@ -11,9 +14,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
-
-/// Never reached by a correct program.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 fn square(x: u64) -> u64 {
     x * x

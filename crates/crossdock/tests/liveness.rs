@@ -6,11 +6,11 @@
 
 mod common;
 
-use common::{Actor, Lab, PATIENCE, await_cue, plays, say};
+use common::{Actor, Lab, PATIENCE, await_cue, plays, say, skip};
 use crossdock::channel::{Receiver, SendTimeoutError, Sender};
 use crossdock::sync::{LockTimeoutError, Mutex};
 use crossdock::{ArrayMut, Value, arena, registry};
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -120,16 +120,6 @@ fn expect_from_outside(onlooker: &mut Actor, wanted: &str) {
         assert!(Instant::now() < end, "never {wanted}");
         onlooker.cue();
     }
-}
-
-/// Says what was not tested.
-#[allow(
-    clippy::explicit_write,
-    reason = "the runner keeps what a test that passes prints by `eprintln`"
-)]
-fn skip(why: &str) {
-    let name = std::thread::current().name().unwrap_or_default().to_owned();
-    writeln!(std::io::stderr(), "skipped: {name}: {why}").unwrap();
 }
 
 /// The command that starts a program as the first of a new pid namespace, which is killed when the command

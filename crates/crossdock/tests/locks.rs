@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Actor, Lab, await_cue, plays, say};
+use common::{Actor, Lab, PATIENCE, await_cue, plays, say};
 use crossdock::sync::{
     Barrier, BarrierError, Condvar, Event, LockTimeoutError, Mutex, Once, ReentrantMutex, RwLock,
     Semaphore, TryLockError,
@@ -13,8 +13,6 @@ use crossdock::{ErrorKind, ShmSafe, Value};
 use std::thread;
 use std::time::Duration;
 
-/// Longer than any correct wait here takes.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// Shorter than any correct wait that must not end.
 const MOMENT: Duration = Duration::from_millis(60);
 

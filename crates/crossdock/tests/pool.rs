@@ -2,17 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails to set up has failed")]
 
+mod common;
+
+use common::PATIENCE;
+use common::processes::{await_that, wait_for_ever};
 use crossdock::process::executor::{Executor, Future, Shutdown, as_completed};
 use crossdock::process::{self, Pool, Process, StartMethod};
 use crossdock::{Array, ArrayMut, ErrorKind, Result, Value, sync};
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 crossdock::process::init_before_main!();
-
-/// Never reached by a correct program.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 fn square(x: u64) -> u64 {
     x * x
@@ -20,23 +21,6 @@ fn square(x: u64) -> u64 {
 
 fn inverse(x: u64) -> u64 {
     1000 / x
-}
-
-/// Ends only when it is killed, unless it is forgotten by a test that has failed.
-fn wait_for_ever(_: ()) {
-    let end = Instant::now() + 2 * PATIENCE;
-    while Instant::now() < end {
-        std::thread::park_timeout(PATIENCE);
-    }
-}
-
-fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < end, "{what}: never");
-        // Only bounds how often it is looked at.
-        std::thread::sleep(Duration::from_millis(1));
-    }
 }
 
 #[test]

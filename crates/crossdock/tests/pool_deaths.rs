@@ -3,6 +3,9 @@
 #![allow(clippy::print_stdout, reason = "that is how a process is heard here")]
 #![allow(clippy::unwrap_used, reason = "a test that fails to set up has failed")]
 
+mod common;
+
+use common::processes::{await_that, is_there, wait_for_ever};
 use crossdock::process::executor::{Future, as_completed};
 use crossdock::process::{JoinHandle, Output, Pool, Process, StartMethod};
 use crossdock::{ArrayMut, ErrorKind, registry};
@@ -15,19 +18,8 @@ use std::time::{Duration, Instant};
 
 crossdock::process::init_before_main!();
 
-/// Never reached by a correct program.
-const PATIENCE: Duration = Duration::from_secs(120);
-
 fn square(x: u64) -> u64 {
     x * x
-}
-
-/// Ends only when it is killed, unless it is forgotten by a test that has failed.
-fn wait_for_ever(_: ()) {
-    let end = Instant::now() + 2 * PATIENCE;
-    while Instant::now() < end {
-        std::thread::park_timeout(PATIENCE);
-    }
 }
 
 fn die(signal: i32) {
@@ -35,25 +27,10 @@ fn die(signal: i32) {
     wait_for_ever(());
 }
 
-fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < end, "{what}: never");
-        // Only bounds how often it is looked at.
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
 fn kill(pid: u32, signal: i32) {
     // It may have ended just now.
     let kill = Command::new("kill").arg(format!("-{signal}")).arg(pid.to_string()).output();
     kill.unwrap();
-}
-
-/// Whether it runs. Who has ended and not yet been waited for does not: a fork server may be about to.
-fn is_there(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with(['Z', 'X']))
 }
 
 fn pids(pool: &Pool) -> Vec<u32> {

@@ -4,54 +4,36 @@
 //! Each scene is played in a process of its own, whose limits are its alone.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails to set up has failed")]
-#![allow(unsafe_code, reason = "the standard library sets no limits")]
+#![allow(unsafe_code, reason = "the standard library sends no signals")]
 
+mod common;
+#[path = "common/limits.rs"]
+mod limits;
+
+use common::PATIENCE;
+use common::processes::{await_that, play, wait_for_ever};
 use crossdock::ErrorKind;
 use crossdock::process::executor::{Future, ResultTimeoutError};
-use crossdock::process::{Pool, Process, StartMethod};
+use crossdock::process::{Pool, StartMethod};
+use limits::limit_files;
 use std::fs::File;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 crossdock::process::init_before_main!();
-
-/// Never reached by a correct program.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 fn square(x: u64) -> u64 {
     x * x
 }
 
-/// Ends only when it is killed, unless it is forgotten by a test that has failed.
-fn wait_for_ever(_: ()) {
-    let end = Instant::now() + 2 * PATIENCE;
-    while Instant::now() < end {
-        std::thread::park_timeout(PATIENCE);
-    }
-}
-
-fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < end, "{what}: never");
-        // Only bounds how often it is looked at.
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
-/// Plays a scene in a process of its own.
-fn play(scene: impl Fn(()) + Copy + Send + 'static) {
-    Process::spawn(scene, ()).unwrap().join_timeout(2 * PATIENCE).unwrap();
-}
-
 /// From now on this process gets no descriptor, not even the number of one that is closed; until this is dropped.
-struct NoFiles(libc::rlim_t);
+struct NoFiles(u64);
 
 /// Those below are in use: the three that every process has.
-const IN_USE: libc::rlim_t = 3;
+const IN_USE: u64 = 3;
 
 impl NoFiles {
     fn begin() -> Self {
-        let before = limit_files(IN_USE);
+        let before = limit_files(std::process::id(), IN_USE);
         assert!(File::open("/dev/null").is_err(), "there is no limit");
         Self(before)
     }
@@ -59,21 +41,8 @@ impl NoFiles {
 
 impl Drop for NoFiles {
     fn drop(&mut self) {
-        limit_files(self.0);
+        limit_files(std::process::id(), self.0);
     }
-}
-
-/// Sets how many descriptors there may be; how many that were before.
-fn limit_files(count: libc::rlim_t) -> libc::rlim_t {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: the limit may be written.
-    let got = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
-    assert_eq!(got, 0, "{}", std::io::Error::last_os_error());
-    let before = std::mem::replace(&mut limit.rlim_cur, count);
-    // SAFETY: the limit is valid.
-    let set = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
-    assert_eq!(set, 0, "{}", std::io::Error::last_os_error());
-    before
 }
 
 /// Without a descriptor, which starting the command of that name takes.

@@ -2,48 +2,26 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails to set up has failed")]
 
+mod common;
+
+use common::PATIENCE;
+use common::processes::{await_that, is_there, wait_for_ever};
 use crossdock::ErrorKind;
 use crossdock::process::executor::{Executor, Shutdown};
 use crossdock::process::{Pool, StartMethod};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, mpsc};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 crossdock::process::init_before_main!();
-
-/// Never reached by a correct program.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 fn square(x: u64) -> u64 {
     x * x
 }
 
-/// Ends only when it is killed, unless it is forgotten by a test that has failed.
-fn wait_for_ever(_: ()) {
-    let end = Instant::now() + 2 * PATIENCE;
-    while Instant::now() < end {
-        std::thread::park_timeout(PATIENCE);
-    }
-}
-
-fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < end, "{what}: never");
-        // Only bounds how often it is looked at.
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
 fn new_pool(workers: usize) -> Pool {
     Pool::options().workers(workers).start(StartMethod::ForkServer).build().unwrap()
-}
-
-/// Whether it runs. Who has ended and not yet been waited for does not: a fork server may be about to.
-fn is_there(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with(['Z', 'X']))
 }
 
 fn die(_: ()) {

@@ -2,32 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails to set up has failed")]
 
+mod common;
+
+use common::processes::{await_that, kill};
 use crossdock::process::{Pool, StartMethod};
 use crossdock::{Array, ArrayMut, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::{Duration, Instant};
 
 crossdock::process::init_before_main!();
 
-/// Never reached by a correct program.
-const PATIENCE: Duration = Duration::from_secs(60);
-
 fn square(x: u64) -> u64 {
     x * x
-}
-
-fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < end, "{what}: never");
-        // Only bounds how often it is looked at.
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
-fn kill(pid: u32) {
-    assert!(Command::new("kill").arg("-9").arg(pid.to_string()).status().unwrap().success());
 }
 
 fn ready(pool: &Pool) -> usize {

@@ -2,10 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails to set up has failed")]
 
-use crossdock::process::{
-    self, INLINE_BYTES_MAX, JoinHandle, JoinTimeoutError, Output, Process, ProcessOptions,
-    StartMethod,
-};
+mod common;
+
+use common::PATIENCE;
+use common::processes::{METHODS, by, join, wait_for_ever};
+use crossdock::process::{self, INLINE_BYTES_MAX, JoinTimeoutError, Output, Process, StartMethod};
 use crossdock::{Error, ErrorKind};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -16,34 +17,12 @@ use std::time::{Duration, Instant};
 
 crossdock::process::init_before_main!();
 
-/// Never reached by a correct program.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// The methods that work in a test program, which has threads.
-const METHODS: [StartMethod; 2] = [StartMethod::Spawn, StartMethod::ForkServer];
-
-fn by(method: StartMethod) -> ProcessOptions {
-    Process::options().start(method)
-}
-
 fn double(x: u64) -> u64 {
     2 * x
 }
 
 fn largest<T: PartialOrd + Copy>(values: Vec<T>) -> Option<T> {
     values.into_iter().reduce(|a, b| if a > b { a } else { b })
-}
-
-/// Ends only when it is killed, unless it is forgotten by a test that has failed.
-fn wait_for_ever(_: ()) {
-    let end = Instant::now() + 2 * PATIENCE;
-    while Instant::now() < end {
-        std::thread::park_timeout(PATIENCE);
-    }
-}
-
-/// The result, or the error, of a process that ends soon.
-fn join<R: DeserializeOwned>(handle: JoinHandle<R>) -> Result<R, Error> {
-    Ok(handle.join_timeout(PATIENCE)?)
 }
 
 #[derive(Debug, PartialEq, Clone, Serialize, Deserialize)]

@@ -5,7 +5,11 @@
 #![allow(clippy::print_stdout, reason = "that is how a process is heard here")]
 #![allow(clippy::unwrap_used, reason = "a test that fails to set up has failed")]
 
-use crossdock::process::{JoinHandle, Output, Process, ProcessOptions, StartMethod};
+mod common;
+
+use common::PATIENCE;
+use common::processes::{ALL_METHODS, await_that, by, kill, play, wait_for_ever};
+use crossdock::process::{JoinHandle, Output, Process, StartMethod};
 use crossdock::{Error, ErrorKind};
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
@@ -13,31 +17,6 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 crossdock::process::init_before_main!();
-
-/// Never reached by a correct program.
-const PATIENCE: Duration = Duration::from_secs(60);
-const METHODS: [StartMethod; 3] = [StartMethod::Spawn, StartMethod::ForkServer, StartMethod::Fork];
-
-fn by(method: StartMethod) -> ProcessOptions {
-    Process::options().start(method)
-}
-
-/// Ends only when it is killed, unless it is forgotten by a test that has failed.
-fn wait_for_ever(_: ()) {
-    let end = Instant::now() + 2 * PATIENCE;
-    while Instant::now() < end {
-        std::thread::park_timeout(PATIENCE);
-    }
-}
-
-fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < end, "{what}: never");
-        // Only bounds how often it is looked at.
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
 
 /// The state of a process (`Z` is a zombie) and its parent; `None` if there is none.
 fn state(pid: u32) -> Option<(char, u32)> {
@@ -48,10 +27,6 @@ fn state(pid: u32) -> Option<(char, u32)> {
 
 fn await_gone(pid: u32) {
     await_that("its end is taken", || state(pid).is_none());
-}
-
-fn kill(pid: u32) {
-    assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
 }
 
 /// The children of a process, whichever thread of it started them, and theirs.
@@ -76,15 +51,10 @@ fn threads() -> usize {
     std::fs::read_dir("/proc/self/task").unwrap().count()
 }
 
-/// Plays a scene in a process of its own.
-fn play(scene: impl Fn(()) + Copy + Send + 'static) {
-    Process::spawn(scene, ()).unwrap().join_timeout(2 * PATIENCE).unwrap();
-}
-
 #[test]
 fn a_process_whose_handle_is_dropped_leaves_no_zombie_and_no_thread() {
     play(|()| {
-        for method in METHODS {
+        for method in ALL_METHODS {
             let handles: Vec<_> =
                 (0..3).map(|_| by(method).spawn(wait_for_ever, ()).unwrap()).collect();
             let pids: Vec<_> = handles.iter().map(JoinHandle::pid).collect();
@@ -138,7 +108,7 @@ fn a_thousand_short_processes_leave_nothing() {
         let open = descriptors();
         for batch in 0..20_u64 {
             let start = |i| {
-                let method = METHODS[usize::from(i % 4 == 0)];
+                let method = ALL_METHODS[usize::from(i % 4 == 0)];
                 // Spawn is the slow one.
                 let method = if i % 4 == 1 { StartMethod::Fork } else { method };
                 by(method).spawn(|x: u64| x * x, batch * 50 + i).unwrap()
@@ -168,7 +138,7 @@ fn lead_a_crew(_: ()) {
         shell
     };
     let mut daemons: Vec<_> =
-        METHODS.map(|method| by(method).daemon(true).spawn(wait_for_ever, ()).unwrap()).into();
+        ALL_METHODS.map(|method| by(method).daemon(true).spawn(wait_for_ever, ()).unwrap()).into();
     // The shell says who was killed.
     let shelled = Process::options().daemon(true).command(shell()).stderr(Output::Discard);
     daemons.push(shelled.spawn(wait_for_ever, ()).unwrap());
@@ -234,7 +204,7 @@ fn a_daemon_outlives_its_handle_and_dies_with_its_parent() {
     }
     fn lead(_: ()) {
         // Forking comes first: a dropped handle needs a thread.
-        for (index, method) in METHODS.into_iter().enumerate().rev() {
+        for (index, method) in ALL_METHODS.into_iter().enumerate().rev() {
             let daemon = by(method).daemon(true).spawn(tick, index).unwrap();
             println!("daemon {}", daemon.pid());
             drop(daemon);
@@ -249,8 +219,8 @@ fn a_daemon_outlives_its_handle_and_dies_with_its_parent() {
     let before = said();
     let pids = before.lines().filter_map(|line| line.strip_prefix("daemon "));
     let pids: Vec<u32> = pids.map(|pid| pid.parse().unwrap()).collect();
-    assert_eq!(pids.len(), METHODS.len());
-    for index in 0..METHODS.len() {
+    assert_eq!(pids.len(), ALL_METHODS.len());
+    for index in 0..ALL_METHODS.len() {
         await_that("it goes on", || ticks(&said(), index) > ticks(&before, index) + 20);
     }
     leader.kill().unwrap();
@@ -275,7 +245,7 @@ fn daemons_die_with_a_parent_that_holds_the_signal_back() {
         // SAFETY: the set is valid, and the old mask is not asked for.
         unsafe { libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) };
         let start = |method| by(method).daemon(true).spawn(say_and_wait, ()).unwrap();
-        let daemons = METHODS.map(start);
+        let daemons = ALL_METHODS.map(start);
         daemons.iter().for_each(|daemon| println!("daemon {}", daemon.pid()));
         wait_for_ever(());
     }
@@ -299,7 +269,7 @@ fn a_daemon_outlives_the_thread_that_started_it() {
         }
     }
     play(|()| {
-        for method in METHODS {
+        for method in ALL_METHODS {
             let start = move || by(method).daemon(true).stdout(Output::Capture).spawn(count, ());
             // Forking needs to be done by the only thread.
             let daemon = match method {

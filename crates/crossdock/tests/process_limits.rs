@@ -4,30 +4,19 @@
 //! Each scene is played in a process of its own, whose limits are its alone.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails to set up has failed")]
-#![allow(unsafe_code, reason = "the standard library sets no limits")]
 
+mod common;
+#[path = "common/limits.rs"]
+mod limits;
+
+use common::PATIENCE;
+use common::processes::{ALL_METHODS, by, wait_for_ever};
 use crossdock::ErrorKind;
-use crossdock::process::{JoinHandle, Output, Process, ProcessOptions, StartMethod};
+use crossdock::process::{JoinHandle, Output, Process, StartMethod};
+use limits::limit_files;
 use std::fs::File;
-use std::time::{Duration, Instant};
 
 crossdock::process::init_before_main!();
-
-/// Never reached by a correct program.
-const PATIENCE: Duration = Duration::from_secs(60);
-const METHODS: [StartMethod; 3] = [StartMethod::Spawn, StartMethod::ForkServer, StartMethod::Fork];
-
-fn by(method: StartMethod) -> ProcessOptions {
-    Process::options().start(method)
-}
-
-/// Ends only when it is killed, unless it is forgotten by a test that has failed.
-fn wait_for_ever(_: ()) {
-    let end = Instant::now() + 2 * PATIENCE;
-    while Instant::now() < end {
-        std::thread::park_timeout(PATIENCE);
-    }
-}
 
 /// Plays a scene in a process of its own.
 fn play(scene: impl Fn(()) + Copy + Send + 'static) {
@@ -37,21 +26,6 @@ fn play(scene: impl Fn(()) + Copy + Send + 'static) {
 fn parent_of(pid: u32) -> u32 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     stat.rsplit_once(") ").unwrap().1.split(' ').nth(1).unwrap().parse().unwrap()
-}
-
-/// From now on, the process may have this many descriptors.
-fn limit_files(pid: u32, count: u64) {
-    let pid = libc::pid_t::try_from(pid).unwrap();
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: there is no new limit, and the old one may be written.
-    let got = unsafe { libc::prlimit(pid, libc::RLIMIT_NOFILE, std::ptr::null(), &raw mut limit) };
-    assert_eq!(got, 0, "{}", std::io::Error::last_os_error());
-    // Who has lowered the other one cannot raise it again.
-    limit.rlim_cur = count;
-    // SAFETY: the new limit is valid, and the old one is not asked for.
-    let set =
-        unsafe { libc::prlimit(pid, libc::RLIMIT_NOFILE, &raw const limit, std::ptr::null_mut()) };
-    assert_eq!(set, 0, "{}", std::io::Error::last_os_error());
 }
 
 /// Takes all descriptors that are left.
@@ -96,7 +70,7 @@ fn a_process_without_descriptors_starts_nothing_and_is_told() {
     play(|()| {
         by(StartMethod::ForkServer).spawn(|()| (), ()).unwrap().join().unwrap();
         let mut files = use_up_files();
-        for method in METHODS {
+        for method in ALL_METHODS {
             while let Err(error) = by(method).spawn(|()| (), ()).and_then(JoinHandle::join) {
                 // A copy of this process finds that out itself.
                 let kinds = [ErrorKind::LimitExceeded, ErrorKind::Unsupported];

@@ -3,6 +3,10 @@
 #![allow(clippy::print_stdout, reason = "that is how a process is heard here")]
 #![allow(clippy::unwrap_used, reason = "a test that fails to set up has failed")]
 
+mod common;
+
+use common::PATIENCE;
+use common::processes::await_that;
 use crossdock::ErrorKind;
 use crossdock::process::{Output, Process, StartMethod};
 use std::io::Write;
@@ -10,12 +14,9 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 crossdock::process::init_before_main!();
-
-/// Never reached by a correct program.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 fn add_one(x: u32) -> u32 {
     x + 1
@@ -297,15 +298,6 @@ fn ctrl_c_ends_the_processes_and_not_their_fork_server() {
         (),
     );
     handle.unwrap().join().unwrap();
-}
-
-fn await_that(what: &str, is_so: impl Fn() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < end, "{what}: never");
-        // Only bounds how often it is looked at.
-        std::thread::sleep(Duration::from_millis(1));
-    }
 }
 
 fn parent_of(pid: u32) -> String {

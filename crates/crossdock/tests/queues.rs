@@ -4,27 +4,20 @@
 
 mod common;
 
+use common::processes::{METHODS, join};
 use common::{PATIENCE, unique};
 use crossdock::channel::{RecvError, RecvTimeoutError, TryRecvError};
-use crossdock::process::{
-    self, Connection, JoinHandle, JoinableQueue, PipeReader, Process, Queue, StartMethod,
-};
+use crossdock::process::{self, Connection, JoinableQueue, PipeReader, Process, Queue};
 use crossdock::sync::Mutex;
-use crossdock::{Array, ArrayMut, Error, ErrorKind, Result, Select, Value, registry};
-use serde::de::DeserializeOwned;
+use crossdock::{Array, ArrayMut, ErrorKind, Result, Select, Value, registry};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 crossdock::process::init_before_main!();
 
-const METHODS: [StartMethod; 2] = [StartMethod::Spawn, StartMethod::ForkServer];
 /// Less than anything happens in by itself.
 const MOMENT: Duration = Duration::from_millis(20);
-
-fn join<R: DeserializeOwned>(handle: JoinHandle<R>) -> Result<R, Error> {
-    Ok(handle.join_timeout(PATIENCE)?)
-}
 
 #[derive(Debug, PartialEq, Clone, Serialize, Deserialize)]
 enum Event {

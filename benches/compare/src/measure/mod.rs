@@ -14,11 +14,11 @@ mod p6;
 mod p7;
 mod p8;
 mod p9;
+mod turns;
 mod values;
 
 use crate::Result;
 use crate::bench::Bench;
-use crate::stats::Samples;
 use crate::table::Row;
 
 /// A measure: a goal's number, what it asks, and how to find out.
@@ -48,12 +48,3 @@ pub(crate) const MEASURES: &[Measure] = &[
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 const GIB: usize = 1 << 30;
-
-/// Sorts what was measured in turn.
-fn push_in_turn<const N: usize>(all: &mut [Samples; N], measured: &[f64], counts: bool) {
-    for (way, samples) in all.iter_mut().enumerate() {
-        if counts {
-            samples.push_round(measured.iter().skip(way).step_by(N).copied().collect());
-        }
-    }
-}

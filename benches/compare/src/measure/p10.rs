@@ -1,11 +1,9 @@
 //! P10: tasks in worker processes that are already there.
 
 use super::Measure;
+use super::turns::{self, Turns};
 use crate::Result;
 use crate::bench::Bench;
-use crate::pair::Pair;
-use crate::place::Priority;
-use crate::stats::Samples;
 use crate::subject::pool::WAYS;
 use crate::subject::python;
 use crate::table::{Comparison, Goal, Row};
@@ -33,30 +31,9 @@ const GOALS: [(Option<Goal>, Option<Goal>, Goal); ACTS.len()] = [
 ];
 
 fn run(bench: &Bench) -> Result<Vec<Row>> {
-    let no_python = python::missing(&bench.options.python, python::EXECUTOR_MODULE);
-    let rounds = bench.rounds(30, 10);
-    let bar = bench.progress("P10", rounds);
-    let mut all: [Samples; WAYS] = Default::default();
-    let mut of_python: [Samples; PYTHON.len() * ACTS.len()] = Default::default();
-    let stand = bench.together(Priority::Ordinary);
-    let mut pair = Pair::alone_on(bench, "pools", 0, &stand)?;
-    let mut python = match no_python {
-        None => Some(Pair::python_alone(bench, python::POOL, &stand)?),
-        Some(_) => None,
-    };
-    // The first round warms up, and does not count.
-    for round in 0..=rounds {
-        super::push_in_turn(&mut all, &pair.burst(SAMPLES, 0)?, round > 0);
-        if let Some(python) = &mut python {
-            super::push_in_turn(&mut of_python, &python.burst(SAMPLES, 0)?, round > 0);
-        }
-        bar.inc(u64::from(round > 0));
-    }
-    pair.quit()?;
-    python.map(Pair::quit).transpose()?;
-    bar.finish_and_clear();
-
-    let [floor, ours @ .., rival, rival_many] = &all;
+    let turns: Turns<WAYS, { PYTHON.len() * ACTS.len() }> =
+        turns::take(bench, "P10", "pools", Some(python::POOL), SAMPLES)?;
+    let [floor, ours @ .., rival, rival_many] = &turns.here;
     let rivals = [Some(rival), Some(rival_many), None];
     let mut rows = vec![Row::of("P10", FLOOR, 0, floor)];
     for (act, name) in ACTS.iter().enumerate() {
@@ -70,16 +47,13 @@ fn run(bench: &Bench) -> Result<Vec<Row>> {
             row = row.against(Comparison::of(&ours[act], rival, "procspawn", goal));
         }
         for (which, subject) in PYTHON.iter().enumerate() {
-            let theirs = &of_python[which * ACTS.len() + act];
+            let theirs = &turns.python[which * ACTS.len() + act];
             row = row.against(Comparison::of(&ours[act], theirs, subject, over_python));
         }
         rows.push(row);
         rows.extend(rivals[act].map(|rival| Row::of("P10", &label(RIVAL), 0, rival)));
         for (which, subject) in PYTHON.iter().enumerate() {
-            rows.push(match &no_python {
-                Some(why) => Row::absent("P10", &label(subject), 0, why),
-                None => Row::of("P10", &label(subject), 0, &of_python[which * ACTS.len() + act]),
-            });
+            rows.push(turns.python_row("P10", &label(subject), 0, which * ACTS.len() + act));
         }
     }
     Ok(rows)

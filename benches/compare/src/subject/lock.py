@@ -1,34 +1,14 @@
 """multiprocessing.Lock around a counter in shared memory, as the documentation shows it.
 
-    python3 -c <this file> <processes> <cpu>,<cpu>... ordinary|favoured|fifo
+    python3 -c <place.py, this file> <processes> <cpu>,<cpu>... ordinary|favoured|fifo
 
 No CPU means any. `burst <samples> <ignored>` answers `samples <nanoseconds>...`, each a mean over turns that nobody
 else is after. `contend <ignored> <start> <end>` has every process take turns between two time stamps of
 CLOCK_MONOTONIC and answers `contended <start> <end> <turns>`. `total` answers `total <turns>`.
 """
 
-import ctypes
-import multiprocessing
-import os
-import sys
-import time
-
-PR_SET_PDEATHSIG, SIGKILL = 1, 9
 TURNS_PER_SAMPLE = 1000
 TURNS_PER_LOOK = 16
-
-now_ns = time.perf_counter_ns  # CLOCK_MONOTONIC on Linux, the same in every process
-
-
-def take_place(cpus, priority):
-    """Binds this process to its CPUs, its priority and its parent's life."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
-    if cpus:
-        os.sched_setaffinity(0, cpus)
-    if priority == "favoured":
-        os.setpriority(os.PRIO_PROCESS, 0, -20)
-    if priority == "fifo":
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))
 
 
 def take_turns(lock, counter, turns):
@@ -65,22 +45,18 @@ def contend(lock, counter, wanted, cpus, priority):
 
 def main():
     processes, priority = int(sys.argv[1]), sys.argv[3]
-    cpus = [int(cpu) for cpu in sys.argv[2].split(",") if cpu]
+    cpus = cpu_list(sys.argv[2])
     context = multiprocessing.get_context("fork")
     lock, counter = context.Lock(), context.RawValue(ctypes.c_uint64)
     workers = []
     for index in range(processes if processes > 1 else 0):
         # As many processes as CPUs: each has one to itself.
-        own = {cpus[index]} if len(cpus) == processes else set(cpus)
+        own = [cpus[index]] if len(cpus) == processes else cpus
         here, there = context.Pipe()
         context.Process(target=contend, args=(lock, counter, there, own, priority), daemon=True).start()
         workers.append(here)
-    take_place(set(cpus), priority)
-    print("ready", flush=True)
-    for line in iter(sys.stdin.readline, ""):
-        request, *rest = line.split()
-        if request == "quit":
-            break
+    take_place(cpus, priority)
+    for request, *rest in requests():
         if request == "burst":
             print("samples", *alone(lock, counter, int(rest[0])), flush=True)
         elif request == "contend":
@@ -92,10 +68,8 @@ def main():
             with lock:
                 print("total", counter.value, flush=True)
         else:
-            sys.exit(f"a lock cannot {request}")
-    for process in multiprocessing.active_children():
-        process.kill()
-        process.join()
+            refuse(request)
+    end_children()
 
 
 main()

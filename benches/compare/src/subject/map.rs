@@ -10,8 +10,9 @@ use parking_lot::Mutex;
 
 use crate::Result;
 use crate::clock::now_ns;
-use crate::control::{Control, Request};
+use crate::control::Control;
 use crate::place::Place;
+use crate::play::bursts;
 
 /// What is done, in the order of the samples: insert, get and add one, in each of the two.
 pub(crate) const WAYS: usize = 6;
@@ -23,22 +24,11 @@ pub(crate) fn maps(place: &Place, control: &mut Control) -> Result<()> {
     let floor = Mutex::new(HashMap::<u64, u64>::new());
     let ours = SharedMap::<u64, u64>::create(&place.id)?;
     control.token("")?;
-    control.ready()?;
     let mut round = 0;
-    loop {
-        match control.next()? {
-            Request::Burst { count, .. } => {
-                let mut samples = Vec::with_capacity(WAYS * count);
-                for _ in 0..count {
-                    round += 1;
-                    samples.extend(all_ways(&floor, &ours, round)?.map(|ns| ns.to_string()));
-                }
-                control.say(&format!("samples {}", samples.join(" ")))?;
-            }
-            Request::Quit => return Ok(()),
-            other => return Err(format!("a map cannot {other:?}").into()),
-        }
-    }
+    bursts(control, || {
+        round += 1;
+        all_ways(&floor, &ours, round)
+    })
 }
 
 fn all_ways(

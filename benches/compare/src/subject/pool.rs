@@ -11,8 +11,9 @@ use rustix::thread::futex;
 
 use crate::Result;
 use crate::clock::now_ns;
-use crate::control::{Control, Request};
+use crate::control::Control;
 use crate::place::Place;
+use crate::play::bursts;
 
 /// What is done, in the order of the samples: the floor; ours to and fro, one by one, in a map; procspawn's to and
 /// fro, one by one.
@@ -87,7 +88,7 @@ impl Floor {
         Ok(Self { block, echo: Some(echo), turn: 0 })
     }
 
-    fn to_and_fro(&mut self) -> Result<()> {
+    fn turn(&mut self) -> Result<()> {
         let (words, before) = (words(&self.block), self.turn);
         self.turn += 1;
         say(&words.ping, self.turn)?;
@@ -107,30 +108,16 @@ pub(crate) fn pools(place: &Place, control: &mut Control) -> Result<()> {
     let (one, two) = (Pool::new(1)?, Pool::new(2)?);
     let (their_one, their_two) = (procspawn::Pool::new(1)?, procspawn::Pool::new(2)?);
     control.token("")?;
-    control.ready()?;
-    loop {
-        match control.next()? {
-            Request::Burst { count, .. } => {
-                let mut samples = Vec::with_capacity(WAYS * count);
-                for _ in 0..count {
-                    let all = [
-                        timed(TURNS, |_| floor.to_and_fro())?,
-                        timed(TURNS, |number| same(one.apply(next, number)?, number + 1))?,
-                        many(&two)?,
-                        map(&two)?,
-                        timed(TURNS, |number| {
-                            same(their_one.spawn(number, next).join()?, number + 1)
-                        })?,
-                        many_of_theirs(&their_two)?,
-                    ];
-                    samples.extend(all.map(|ns| ns.to_string()));
-                }
-                control.say(&format!("samples {}", samples.join(" ")))?;
-            }
-            Request::Quit => break,
-            other => return Err(format!("a pool cannot {other:?}").into()),
-        }
-    }
+    bursts(control, || -> Result<[f64; WAYS]> {
+        Ok([
+            timed(TURNS, |_| floor.turn())?,
+            timed(TURNS, |number| same(one.apply(next, number)?, number + 1))?,
+            many(&two)?,
+            map(&two)?,
+            timed(TURNS, |number| same(their_one.spawn(number, next).join()?, number + 1))?,
+            many_of_theirs(&their_two)?,
+        ])
+    })?;
     their_one.shutdown();
     their_two.shutdown();
     one.join()?;

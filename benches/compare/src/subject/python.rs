@@ -3,40 +3,52 @@
 use std::process::{Command, Stdio};
 
 use crate::bench::Stand;
-use crate::place::Ends;
+use crate::place::{Ends, Priority};
 use crate::record::BATCH;
 
+/// A script, and before it what all of them use.
+macro_rules! script {
+    ($file:literal) => {
+        concat!(include_str!("place.py"), "\n\n", include_str!($file))
+    };
+}
+
 /// Both processes of a Python subject; see the file for the conversation.
-const SCRIPT: &str = include_str!("queue.py");
+const SCRIPT: &str = script!("queue.py");
 /// The processes that share a lock.
-const LOCK_SCRIPT: &str = include_str!("lock.py");
+const LOCK_SCRIPT: &str = script!("lock.py");
+
+/// The processes at the ends of a queue.
+const STREAM_SCRIPT: &str = script!("stream.py");
+
+/// What the lock and the queue need.
+pub(crate) const LOCK_MODULE: &str = "multiprocessing.synchronize";
 
 /// A subject that answers bursts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Subject {
     pub(crate) name: &'static str,
     script: &'static str,
+    /// What it needs.
+    module: &'static str,
 }
 
 /// A dictionary and its server.
-pub(crate) const MAP: Subject = Subject { name: "map", script: include_str!("map.py") };
+pub(crate) const MAP: Subject =
+    Subject { name: "map", script: script!("map.py"), module: "multiprocessing.managers" };
 /// A queue and a pipe, and who is at their other ends.
-pub(crate) const VALUES: Subject = Subject { name: "values", script: include_str!("values.py") };
-
-/// The processes at the ends of a queue.
-const STREAM_SCRIPT: &str = include_str!("stream.py");
-
+pub(crate) const VALUES: Subject =
+    Subject { name: "values", script: script!("values.py"), module: LOCK_MODULE };
 /// Workers.
-pub(crate) const POOL: Subject = Subject { name: "pool", script: include_str!("pool.py") };
+pub(crate) const POOL: Subject =
+    Subject { name: "pool", script: script!("pool.py"), module: "concurrent.futures.process" };
 
-/// What the lock and the queue need.
-pub(crate) const LOCK_MODULE: &str = "multiprocessing.synchronize";
-
-/// What the dictionary needs.
-pub(crate) const MANAGER_MODULE: &str = "multiprocessing.managers";
-
-/// What the workers need.
-pub(crate) const EXECUTOR_MODULE: &str = "concurrent.futures.process";
+impl Subject {
+    /// Why there will be no rows of it, or `None` if there will.
+    pub(crate) fn missing(self, python: &str) -> Option<String> {
+        missing(python, self.module)
+    }
+}
 
 /// Why there will be no Python rows, or `None` if there will: whether it has what they need.
 pub(crate) fn missing(python: &str, module: &str) -> Option<String> {
@@ -63,10 +75,8 @@ pub(crate) fn command(
 ) -> Command {
     let mut command = Command::new(python);
     command.args(["-c", SCRIPT, kind, &(bytes / size_of::<f64>()).to_string()]);
-    for cpu in cpus {
-        command.arg(cpu.map_or_else(|| "-1".to_owned(), |cpu| cpu.to_string()));
-    }
-    command.arg(if fifo { "1" } else { "0" });
+    command.args(cpus.map(|cpu| cpu.as_ref().map_or_else(String::new, usize::to_string)));
+    command.arg(if fifo { Priority::Fifo } else { Priority::Ordinary }.name());
     command
 }
 

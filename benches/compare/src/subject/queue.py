@@ -1,36 +1,19 @@
 """The Python subjects: multiprocessing.Queue as shipped, and pickle protocol 5 out of band over a pipe.
 
-    python3 -c <this file> queue|oob <elements> <producer cpu> <consumer cpu> <fifo 0|1>
+    python3 -c <place.py, this file> queue|oob <elements> <producer cpu> <consumer cpu> ordinary|favoured|fifo
 
-A CPU of -1 means any. Each line `pass <value>` on stdin fills the array with the value, hands it to a second process,
+An empty CPU means any. Each line `pass <value>` on stdin fills the array with the value, hands it to a second process,
 has it summed there, and answers `passed <start> <filled> <got> <read>`, all CLOCK_MONOTONIC nanoseconds.
 """
 
-import ctypes
 import fcntl
-import multiprocessing
-import os
 import pickle
 import struct
-import sys
-import time
 
 import numpy
 
 SETTLE_NS = 300_000
 PIPE_BYTES = 1 << 20
-PR_SET_PDEATHSIG, SIGKILL = 1, 9
-
-now_ns = time.perf_counter_ns  # CLOCK_MONOTONIC on Linux, the same in every process
-
-
-def take_place(cpu, fifo):
-    """Binds this process to its CPU, its priority and its parent's life."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
-    if cpu >= 0:
-        os.sched_setaffinity(0, {cpu})
-    if fifo:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))
 
 
 class Queue:
@@ -78,8 +61,8 @@ class OutOfBand:
         return buffer
 
 
-def consume(carrier, stamps, cpu, fifo):
-    take_place(cpu, fifo)
+def consume(carrier, stamps, cpus, priority):
+    take_place(cpus, priority)
     while True:
         array = carrier.recv()
         got = now_ns()
@@ -92,19 +75,17 @@ def consume(carrier, stamps, cpu, fifo):
 
 
 def main():
-    kind, elements, producer_cpu, consumer_cpu, fifo = sys.argv[1], *map(int, sys.argv[2:6])
-    take_place(producer_cpu, fifo)
+    kind, elements, priority = sys.argv[1], int(sys.argv[2]), sys.argv[5]
+    producers, consumers = map(cpu_list, sys.argv[3:5])
+    take_place(producers, priority)
     context = multiprocessing.get_context("fork")
     carrier = {"queue": Queue, "oob": OutOfBand}[kind](context)
     answers, stamps = context.Pipe(duplex=False)
-    consumer = context.Process(target=consume, args=(carrier, stamps, consumer_cpu, fifo), daemon=True)
-    consumer.start()
+    context.Process(target=consume, args=(carrier, stamps, consumers, priority), daemon=True).start()
     array = numpy.zeros(elements)
-    print("ready", flush=True)
-    for line in iter(sys.stdin.readline, ""):
-        request, *rest = line.split()
-        if request == "quit":
-            break
+    for request, *rest in requests():
+        if request != "pass":
+            refuse(request)
         value = float(rest[0])
         time.sleep(SETTLE_NS / 1e9)
         start = now_ns()
@@ -115,8 +96,7 @@ def main():
         if (length, total) != (elements, value * elements):
             sys.exit(f"expected {elements} x {value}, read {length}: {total}")
         print("passed", start, filled, got, read, flush=True)
-    consumer.kill()
-    consumer.join()
+    end_children()
 
 
 main()

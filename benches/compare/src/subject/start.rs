@@ -11,8 +11,9 @@ use crossdock::process::{Process, StartMethod};
 
 use crate::Result;
 use crate::clock::now_ns;
-use crate::control::{Control, Request};
+use crate::control::Control;
 use crate::place::Place;
+use crate::play::bursts;
 
 /// The argument of a process that is to do nothing.
 const NOTHING: &CStr = c"--nothing";
@@ -29,23 +30,10 @@ pub(crate) fn is_nothing() -> bool {
 pub(crate) fn starts(_: &Place, control: &mut Control) -> Result<()> {
     control.token("")?;
     let program = CString::new(env::current_exe()?.as_os_str().as_bytes())?;
-    control.ready()?;
-    loop {
-        match control.next()? {
-            Request::Burst { count, .. } => {
-                let mut samples = Vec::with_capacity(WAYS * count);
-                for _ in 0..count {
-                    samples.extend(all_ways(&program)?.map(|ns| ns.to_string()));
-                }
-                control.say(&format!("samples {}", samples.join(" ")))?;
-            }
-            Request::Quit => return Ok(()),
-            other => return Err(format!("a start cannot {other:?}").into()),
-        }
-    }
+    bursts(control, || all_ways(&program))
 }
 
-fn all_ways(program: &CStr) -> Result<[u64; WAYS]> {
+fn all_ways(program: &CStr) -> Result<[f64; WAYS]> {
     Ok([
         timed(|| posix_spawn(program))?,
         timed(|| ours(StartMethod::Spawn))?,
@@ -55,10 +43,10 @@ fn all_ways(program: &CStr) -> Result<[u64; WAYS]> {
     ])
 }
 
-fn timed(start_and_wait: impl FnOnce() -> Result<()>) -> Result<u64> {
+fn timed(start_and_wait: impl FnOnce() -> Result<()>) -> Result<f64> {
     let start_ns = now_ns();
     start_and_wait()?;
-    Ok(now_ns() - start_ns)
+    Ok((now_ns() - start_ns) as f64)
 }
 
 fn ours(method: StartMethod) -> Result<()> {

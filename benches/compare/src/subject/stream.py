@@ -1,36 +1,17 @@
 """Records of 64 bytes through multiprocessing.Queue, as the documentation shows it.
 
-    python3 -c <this file> <senders> <receivers> <batch> <cpu>,<cpu>... ordinary|favoured|fifo
+    python3 -c <place.py, this file> <senders> <receivers> <batch> <cpu>,<cpu>... ordinary|favoured|fifo
 
 No CPU means any. A message is the bytes of as many records as are a batch. `stream <total> <first> <start>` has every
 sender send its share of so many records, numbered from `first` on, from a time stamp of CLOCK_MONOTONIC on, and
 answers `streamed`, then `<start> <end> <sum>` of each sender and of each receiver.
 """
 
-import ctypes
-import multiprocessing
-import os
 import struct
-import sys
-import time
 
-PR_SET_PDEATHSIG, SIGKILL = 1, 9
 CAPACITY = 256  # records
 SENDER_SHIFT = 48
 RECORD = struct.Struct("=8Q")
-
-now_ns = time.perf_counter_ns  # CLOCK_MONOTONIC on Linux, the same in every process
-
-
-def take_place(cpus, priority):
-    """Binds this process to its CPUs, its priority and its parent's life."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
-    if cpus:
-        os.sched_setaffinity(0, cpus)
-    if priority == "favoured":
-        os.setpriority(os.PRIO_PROCESS, 0, -20)
-    if priority == "fifo":
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))
 
 
 def record(sender, seq):
@@ -83,34 +64,28 @@ def recv_wanted(queue, wanted, stand):
 
 def main():
     senders, receivers, batch = map(int, sys.argv[1:4])
-    cpus, priority = [int(cpu) for cpu in sys.argv[4].split(",") if cpu], sys.argv[5]
+    cpus, priority = cpu_list(sys.argv[4]), sys.argv[5]
     context = multiprocessing.get_context("fork")
     queue = context.Queue(CAPACITY // batch)
     ends = []
     for index in range(senders + receivers):
         # One sender and one receiver have a CPU each; more of them share all.
-        own = {cpus[index]} if senders + receivers == len(cpus) == 2 else set(cpus)
+        own = [cpus[index]] if senders + receivers == len(cpus) == 2 else cpus
         here, there = context.Pipe()
         stand = (own, priority)
         target, args = (send_wanted, (queue, there, stand, index, batch)) if index < senders else (recv_wanted, (queue, there, stand))
         context.Process(target=target, args=args, daemon=True).start()
         ends.append(here)
-    take_place(set(cpus), "ordinary")
-    print("ready", flush=True)
-    for line in iter(sys.stdin.readline, ""):
-        request, *rest = line.split()
-        if request == "quit":
-            break
+    take_place(cpus, "ordinary")
+    for request, *rest in requests():
         if request != "stream":
-            sys.exit(f"a stream cannot {request}")
+            refuse(request)
         total, first, start = map(int, rest)
         for index, end in enumerate(ends):
             end.send((first, total // (senders if index < senders else receivers), start))
         stamps = [stamp for end in ends for stamp in end.recv()]
         print("streamed", *stamps, flush=True)
-    for process in multiprocessing.active_children():
-        process.kill()
-        process.join()
+    end_children()
 
 
 main()

@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::clock::now_ns;
-use crate::control::{Control, Request};
+use crate::control::Control;
 use crate::place::Place;
+use crate::play::bursts;
 
 /// What is done, in the order of the samples: to and fro, a stream; ours, then ipc-channel's.
 pub(crate) const WAYS: usize = 4;
@@ -115,23 +116,14 @@ pub(crate) fn values(_: &Place, control: &mut Control) -> Result<()> {
     let theirs = Process::options().daemon(true).spawn(serve_theirs, name)?;
     let (_, ends) = server.accept()?;
     control.token("")?;
-    control.ready()?;
-    loop {
-        match control.next()? {
-            Request::Burst { count, .. } => {
-                let mut samples = Vec::with_capacity(WAYS * count);
-                for _ in 0..count {
-                    samples.push(to_and_fro(&line)?.to_string());
-                    samples.push(stream(&queue, &counts)?.to_string());
-                    samples.push(to_and_fro_theirs(&ends)?.to_string());
-                    samples.push(stream_theirs(&ends)?.to_string());
-                }
-                control.say(&format!("samples {}", samples.join(" ")))?;
-            }
-            Request::Quit => break,
-            other => return Err(format!("values cannot {other:?}").into()),
-        }
-    }
+    bursts(control, || -> Result<[f64; WAYS]> {
+        Ok([
+            to_and_fro(&line)?,
+            stream(&queue, &counts)?,
+            to_and_fro_theirs(&ends)?,
+            stream_theirs(&ends)?,
+        ])
+    })?;
     drop((line, queue, counts, ends));
     ours.join()?;
     Ok(theirs.join()?)

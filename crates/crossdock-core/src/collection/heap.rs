@@ -201,12 +201,30 @@ impl<'a> Heap<'a> {
     ///
     /// # Errors
     ///
-    /// [`Corrupt`] when blocks overlap or lie in no segment of this shard.
+    /// [`Corrupt`] when blocks overlap or lie in no segment of this shard: nothing has been changed.
     pub fn refill(&self, live: &[Extent]) -> Result<(), Corrupt> {
+        let (held, taken, reach) = self.walk(live, |_, _| Ok(()))?;
         let shard = self.shard;
         shard.bins.iter().chain([&shard.wild, &shard.wild_end]).for_each(|word| word.store(0));
-        let (mut held, mut taken, mut reach) = (0_u64, 0_u64, 0);
         let mut largest = (0, 0);
+        self.walk(live, |from, to| self.spare(from, to, &mut largest))?;
+        shard.wild.store(largest.0);
+        shard.wild_end.store(largest.1);
+        shard.held.store(held);
+        shard.taken.store(taken);
+        shard.freed.store(0);
+        shard.reach.store(reach);
+        Ok(())
+    }
+
+    /// Goes through the memory of the shard and tells where what is free begins and ends. Bytes that there are, bytes that
+    /// are in use, and where the last segment ends.
+    fn walk(
+        &self,
+        live: &[Extent],
+        mut tell: impl FnMut(u64, u64) -> Result<(), Corrupt>,
+    ) -> Result<(u64, u64, u64), Corrupt> {
+        let (mut held, mut taken, mut reach) = (0_u64, 0_u64, 0);
         let mut rest = live.iter().peekable();
         for stretch in self.stretches() {
             let (start, end) = stretch?;
@@ -217,24 +235,18 @@ impl<'a> Heap<'a> {
                 if block.at < at || block.bytes > end - block.at {
                     return Err(Corrupt("blocks overlap"));
                 }
-                self.spare(at, block.at, &mut largest)?;
+                tell(at, block.at)?;
                 at = block.at + block.bytes;
                 taken = taken.saturating_add(block.bytes);
             }
-            self.spare(at, end, &mut largest)?;
+            tell(at, end)?;
             held = held.saturating_add(end - start);
             reach = end;
         }
         if rest.next().is_some() {
             return Err(Corrupt("a block lies in no segment of its shard"));
         }
-        shard.wild.store(largest.0);
-        shard.wild_end.store(largest.1);
-        shard.held.store(held);
-        shard.taken.store(taken);
-        shard.freed.store(0);
-        shard.reach.store(reach);
-        Ok(())
+        Ok((held, taken, reach))
     }
 
     /// Where the memory of this shard begins and ends: its segments, of which those that touch are one.

@@ -135,15 +135,23 @@ pub struct Control {
 }
 
 impl Control {
-    /// What the keys are hashed with.
-    #[must_use]
-    pub fn seed(&self) -> [u64; 2] {
-        [self.seed[0].load(), self.seed[1].load()]
+    /// What the keys are hashed with. The first word is odd, so it is never 0.
+    ///
+    /// # Errors
+    ///
+    /// [`Corrupt`] when it is even.
+    pub fn seed(&self) -> Result<[u64; 2], Corrupt> {
+        let seed = [self.seed[0].load(), self.seed[1].load()];
+        if seed[0].is_multiple_of(2) {
+            Err(Corrupt("what its keys are hashed with"))
+        } else {
+            Ok(seed)
+        }
     }
 
-    /// The maker says what the keys are hashed with.
+    /// The maker says what the keys are hashed with; the first word is made odd.
     pub fn set_seed(&self, seed: [u64; 2]) {
-        self.seed[0].store(seed[0]);
+        self.seed[0].store(seed[0] | 1);
         self.seed[1].store(seed[1]);
     }
 }

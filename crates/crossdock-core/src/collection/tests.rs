@@ -185,6 +185,36 @@ fn a_sequence_is_in_order_also_after_its_bookkeeping_was_lost() {
 }
 
 #[test]
+fn blocks_that_cannot_be_leave_the_bookkeeping_as_it_was() {
+    let file = File::new();
+    for step in 0..40_u8 {
+        file.change(0, |heap| Table::new(heap).put(u64::from(step), &[step], &[step; 40]));
+    }
+    let heap = file.heap(0);
+    let table = Table::new(heap);
+    (0..20_u8).for_each(|step| assert!(table.remove(u64::from(step), &[step]).unwrap()));
+    let words = || {
+        let shard = heap.shard;
+        let counts = [&shard.held, &shard.taken, &shard.freed, &shard.reach];
+        let free = shard.bins.iter().chain([&shard.wild, &shard.wild_end]);
+        counts.into_iter().chain(free).map(super::Word::load).collect::<Vec<_>>()
+    };
+    let before = words();
+    let mut extents = table.extents().collect::<Result<Vec<_>, _>>().unwrap();
+    extents.sort_unstable();
+    let wild = Extent { at: extents[10].at + 16, bytes: 16 };
+    for wild in [wild, Extent { at: 16 << 20, bytes: 16 }] {
+        let mut extents = extents.clone();
+        extents.push(wild);
+        extents.sort_unstable();
+        assert!(heap.refill(&extents).is_err());
+        assert_eq!(words(), before);
+    }
+    heap.refill(&extents).unwrap();
+    assert_ne!(words(), before);
+}
+
+#[test]
 fn what_cannot_be_done_for_want_of_memory_changes_nothing_and_takes_nothing() {
     let file = File::new();
     let all = [[1_u8; 900]; 8];

@@ -7,7 +7,9 @@ use crate::party::{PARTIES_MAX, Party, PartySet};
 use crate::primitive::AtomicU64;
 use crate::ring::broadcast::{Broadcast, Readers};
 use crate::ring::latest::Latest;
-use crate::ring::{Arrays, Claimed, Cursor, Next, Refused, Ring, Taken, Written, messages_of};
+use crate::ring::{
+    Armed, Arrays, Claimed, Cursor, Next, Refused, Ring, Taken, Written, messages_of,
+};
 use crate::settings::{Mode, Settings};
 use crate::signal::Signal;
 use crate::sync::Mutex;
@@ -20,6 +22,8 @@ unsafe impl Shared for ChannelControl {}
 unsafe impl Shared for Readers {}
 // SAFETY: a `#[repr(C)]` struct of atomics without pointers.
 unsafe impl Shared for Claimed {}
+// SAFETY: a `#[repr(C)]` struct of atomics without pointers.
+unsafe impl Shared for Armed {}
 // SAFETY: a `#[repr(C)]` struct of atomics without pointers.
 unsafe impl Shared for Written {}
 // SAFETY: a `#[repr(C)]` struct of atomics without pointers.
@@ -213,8 +217,9 @@ struct Places {
     messages: usize,
     more: usize,
     rows: usize,
-    claims: usize,
+    armed: usize,
     takes: usize,
+    claims: usize,
     end: usize,
 }
 
@@ -230,10 +235,14 @@ impl Places {
         let more = after(messages, messages_of(capacity), size_of::<Written>());
         let rows = behind(more, settings.more_words() * 8);
         let row_bytes = row_words(settings.message_words()) * 8;
-        let claims = rows.saturating_add(row_bytes * settings.unacknowledged_max as usize);
-        let takes = behind(claims, size_of::<Claimed>());
-        let end = behind(takes, size_of::<Taken>());
-        Self { messages, more, rows, claims, takes, end }
+        let armed = rows.saturating_add(row_bytes * settings.unacknowledged_max as usize);
+        let takes = behind(armed, size_of::<Armed>());
+        // What receivers write is in other cache lines than what senders do.
+        let claims = behind(takes, size_of::<Taken>())
+            .checked_next_multiple_of(size_of::<Armed>())
+            .unwrap_or(usize::MAX);
+        let end = behind(claims, size_of::<Claimed>());
+        Self { messages, more, rows, armed, takes, claims, end }
     }
 }
 
@@ -256,6 +265,7 @@ impl<'a> ChannelTable<'a> {
         let control: &ChannelControl = memory.at(offset)?;
         let slots = Arrays::new(
             memory.slice(at(places.claims), capacity)?,
+            memory.slice(at(places.armed), capacity)?,
             memory.slice(at(places.messages), messages_of(capacity))?,
             memory.slice(at(places.takes), capacity)?,
         )
@@ -265,7 +275,7 @@ impl<'a> ChannelTable<'a> {
         let (head, tail) = (&control.head, &control.tail);
         let carrier = match settings.mode {
             Mode::Queue => {
-                let words = memory.slice(at(places.rows), (places.claims - places.rows) / 8)?;
+                let words = memory.slice(at(places.rows), (places.armed - places.rows) / 8)?;
                 let deliveries_max = settings.deliveries_max;
                 let rows = Deliveries::new(words, settings.message_words(), deliveries_max);
                 let ring = Ring::with_more(head, tail, slots, more);

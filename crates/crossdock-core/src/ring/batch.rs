@@ -89,6 +89,18 @@ impl<'r, 'a> SendBatch<'r, 'a> {
     #[inline]
     pub fn publish(&mut self, claim: Claim<'a>, payload: &[u64]) {
         self.ring.commit(&claim, payload);
+        self.note_sent(&claim);
+    }
+
+    /// See [`Ring::publish_bytes`].
+    #[inline]
+    pub fn publish_bytes(&mut self, claim: Claim<'a>, record: &[u8]) {
+        self.ring.commit_bytes(&claim, record);
+        self.note_sent(&claim);
+    }
+
+    #[inline]
+    fn note_sent(&mut self, claim: &Claim<'a>) {
         claim.free();
         self.sent = Some(Row::with(self.sent, claim.position));
     }

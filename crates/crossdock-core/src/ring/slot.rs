@@ -47,13 +47,32 @@ pub(super) struct Slot<'a> {
     pub(super) take: &'a Taken,
 }
 
-/// The senders' part of a slot.
-#[repr(C, align(64))]
+/// The senders' part of a slot. Eight of them share a cache line: a stream of records goes through all of them, and the
+/// messages need the room in the processor's cache more than senders mind each other.
+#[repr(C)]
 #[derive(Debug)]
 pub struct Claimed {
     pub(super) word: AtomicU64,
-    /// What an armed sender is handing over, for its reaper.
-    pub(super) payload: [AtomicU64; SHORT_WORDS],
+}
+
+/// What an armed sender is handing over, for its reaper.
+#[repr(C, align(64))]
+#[derive(Debug)]
+pub struct Armed {
+    payload: [AtomicU64; SHORT_WORDS],
+}
+
+impl Armed {
+    #[inline]
+    pub(super) fn store(&self, payload: &[u64]) {
+        for (word, value) in self.payload.iter().zip(payload) {
+            word.store(*value, Relaxed);
+        }
+    }
+
+    pub(super) fn load(&self) -> [u64; SHORT_WORDS] {
+        std::array::from_fn(|index| self.payload[index].load(Relaxed))
+    }
 }
 
 /// The part that receivers poll: one cache line is all that a 1-D or 2-D array needs.
@@ -89,7 +108,7 @@ const fn block_mask(count: usize) -> usize {
     if count < BLOCK_MAX { count.next_power_of_two() - 1 } else { BLOCK_MAX - 1 }
 }
 
-/// Where the slots of a ring lie: their parts in three arrays.
+/// Where the slots of a ring lie: their parts in four arrays.
 ///
 /// A processor that goes through memory in order, or in even steps, fetches the lines that come next. A receiver
 /// that is close behind a sender would take from it, time and again, the memory that it is about to write, and a record
@@ -99,6 +118,7 @@ const fn block_mask(count: usize) -> usize {
 #[derive(Clone, Copy, Debug)]
 pub struct Arrays<'a> {
     claims: &'a [Claimed],
+    armed: &'a [Armed],
     messages: &'a [Written],
     takes: &'a [Taken],
     block_mask: usize,
@@ -108,10 +128,16 @@ impl<'a> Arrays<'a> {
     /// Slots in these arrays, of which there are as many as `claims`; `None` if the others have not as many as that
     /// takes ([`messages_of`]).
     #[must_use]
-    pub fn new(claims: &'a [Claimed], messages: &'a [Written], takes: &'a [Taken]) -> Option<Self> {
+    pub fn new(
+        claims: &'a [Claimed],
+        armed: &'a [Armed],
+        messages: &'a [Written],
+        takes: &'a [Taken],
+    ) -> Option<Self> {
         let count = claims.len();
-        let fits = takes.len() == count && messages.len() == messages_of(count);
-        fits.then_some(Self { claims, messages, takes, block_mask: block_mask(count) })
+        let fits =
+            armed.len() == count && takes.len() == count && messages.len() == messages_of(count);
+        fits.then_some(Self { claims, armed, messages, takes, block_mask: block_mask(count) })
     }
 
     #[inline]
@@ -130,6 +156,11 @@ impl<'a> Arrays<'a> {
     }
 
     #[inline]
+    pub(super) fn armed(&self, index: usize) -> Option<&'a Armed> {
+        self.armed.get(index)
+    }
+
+    #[inline]
     pub(super) fn message(&self, index: usize) -> Option<&'a Written> {
         let place = (index & !self.block_mask) | (index.wrapping_mul(STEP) & self.block_mask);
         self.messages.get(place)
@@ -140,6 +171,7 @@ impl<'a> Arrays<'a> {
 #[derive(Debug)]
 pub struct OwnedSlots {
     claims: Vec<Claimed>,
+    armed: Vec<Armed>,
     messages: Vec<Written>,
     takes: Vec<Taken>,
 }
@@ -151,11 +183,13 @@ impl OwnedSlots {
         fn zeroes<const N: usize>() -> [AtomicU64; N] {
             std::array::from_fn(|_| AtomicU64::new(0))
         }
-        let claim = |_| Claimed { word: AtomicU64::new(FREE), payload: zeroes() };
+        let claim = |_| Claimed { word: AtomicU64::new(FREE) };
+        let armed = |_| Armed { payload: zeroes() };
         let message = |_| Written { word: AtomicU64::new(FREE), payload: zeroes() };
         let take = |_| Taken { word: AtomicU64::new(OPEN), pins: AtomicU64::new(0) };
         Self {
             claims: (0..count).map(claim).collect(),
+            armed: (0..count).map(armed).collect(),
             messages: (0..messages_of(count)).map(message).collect(),
             takes: (0..count).map(take).collect(),
         }
@@ -166,6 +200,7 @@ impl OwnedSlots {
     pub fn arrays(&self) -> Arrays<'_> {
         Arrays {
             claims: &self.claims,
+            armed: &self.armed,
             messages: &self.messages,
             takes: &self.takes,
             block_mask: block_mask(self.claims.len()),
@@ -174,8 +209,12 @@ impl OwnedSlots {
 }
 
 #[cfg(not(loom))]
-const _: () =
-    assert!(size_of::<Claimed>() == 64 && size_of::<Written>() == 128 && size_of::<Taken>() == 16);
+const _: () = assert!(
+    size_of::<Claimed>() == 8
+        && size_of::<Armed>() == 64
+        && size_of::<Written>() == 128
+        && size_of::<Taken>() == 16
+);
 
 impl Slot<'_> {
     /// All words of a payload, those beside the slots as well.
@@ -188,11 +227,12 @@ impl Slot<'_> {
     /// the rest of a long one lies.
     pub(super) fn may_carry(
         &self,
+        armed: &Armed,
         more: &[AtomicU64],
         wanted: &mut impl FnMut(&[u64]) -> bool,
     ) -> bool {
         // First what is about to be sent, then what has been: nothing goes the other way.
-        if self.is_about_to_carry(more, wanted) {
+        if self.is_about_to_carry(armed, more, wanted) {
             return true;
         }
         fence(Acquire);
@@ -214,19 +254,15 @@ impl Slot<'_> {
     /// payload yet; its sender still holds what it sends.
     pub(super) fn is_about_to_carry(
         &self,
+        armed: &Armed,
         more: &[AtomicU64],
         wanted: &mut impl FnMut(&[u64]) -> bool,
     ) -> bool {
         match self.claim.word.load(Acquire) & STATE_MASK {
-            ARMED => wanted(&self.read_armed()),
+            ARMED => wanted(&armed.load()),
             ARMED_LONG => wanted(&self.read_all(more, SLOT_WORDS + more.len())),
             _ => false,
         }
-    }
-
-    /// What the sender that armed the slot is handing over.
-    pub(super) fn read_armed(&self) -> [u64; SHORT_WORDS] {
-        std::array::from_fn(|index| self.claim.payload[index].load(Relaxed))
     }
 }
 

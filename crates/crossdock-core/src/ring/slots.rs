@@ -1,7 +1,7 @@
 //! The slots of a ring, and the rest of messages that are too long for them.
 
 use super::slot::{
-    ARMED, ARMED_LONG, Arrays, Cursor, FREE, INDEX_BITS, INDEX_MASK, LAP_MASK, LAP_ONE,
+    ARMED, ARMED_LONG, Armed, Arrays, Cursor, FREE, INDEX_BITS, INDEX_MASK, LAP_MASK, LAP_ONE,
     SHORT_WORDS, SLOT_WORDS, Slot, Words, Written, next_lap, ready, word_of, worker,
 };
 use super::{ATTEMPTS_MAX, CAPACITY_MAX, Claim, Message, NONSENSE, Refused};
@@ -13,6 +13,34 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 const FETCHED: u64 = 8;
 /// How far before its use the first of them is asked for.
 const FETCH_FROM: u64 = 4;
+
+/// Bytes of payload in a slot.
+const SLOT_BYTES: usize = SLOT_WORDS * 8;
+
+#[inline]
+fn store_bytes(words: &[AtomicU64], bytes: &[u8]) {
+    let (whole, rest) = bytes.as_chunks::<8>();
+    for (word, bytes) in words.iter().zip(whole) {
+        word.store(bytemuck::cast(*bytes), Relaxed);
+    }
+    if let Some(word) = words.get(whole.len()).filter(|_| !rest.is_empty()) {
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        word.store(bytemuck::cast(last), Relaxed);
+    }
+}
+
+#[inline]
+fn load_bytes(words: &[AtomicU64], bytes: &mut [u8]) {
+    let (whole, rest) = bytes.as_chunks_mut::<8>();
+    for (bytes, word) in whole.iter_mut().zip(words) {
+        *bytes = bytemuck::cast(word.load(Relaxed));
+    }
+    if let Some(word) = words.get(whole.len()).filter(|_| !rest.is_empty()) {
+        let last: [u8; 8] = bytemuck::cast(word.load(Relaxed));
+        rest.copy_from_slice(&last[..rest.len()]);
+    }
+}
 
 /// All slots of a ring.
 ///
@@ -59,6 +87,11 @@ impl<'a> Slots<'a> {
     #[inline]
     pub(super) fn at(&self, position: u64) -> Option<Slot<'a>> {
         self.slots.at((position & INDEX_MASK) as usize)
+    }
+
+    #[inline]
+    fn armed(&self, position: u64) -> Option<&'a Armed> {
+        self.slots.armed((position & INDEX_MASK) as usize)
     }
 
     /// Where the rest of a long message of a position lies.
@@ -237,8 +270,8 @@ impl<'a> Slots<'a> {
         // who looked at the word before notices when it looks again.
         fence(Release);
         let state = if payload.len() <= SHORT_WORDS {
-            for (word, value) in claim.slot.claim.payload.iter().zip(payload) {
-                word.store(*value, Relaxed);
+            if let Some(armed) = self.armed(claim.position) {
+                armed.store(payload);
             }
             ARMED
         } else {
@@ -267,6 +300,29 @@ impl<'a> Slots<'a> {
             for (word, value) in self.more(claim.position).iter().zip(rest) {
                 word.store(*value, Relaxed);
             }
+        }
+    }
+
+    /// As [`write`](Self::write), of bytes. Those of the last word that there are none for are 0.
+    #[inline]
+    pub(super) fn write_bytes(&self, claim: &Claim<'a>, bytes: &[u8]) -> u64 {
+        fence(Release);
+        let (first, rest) = bytes.split_at(bytes.len().min(SLOT_BYTES));
+        store_bytes(&claim.slot.message.payload, first);
+        if !rest.is_empty() {
+            store_bytes(self.more(claim.position), rest);
+        }
+        ready(claim.position & LAP_MASK, bytes.len().div_ceil(8))
+    }
+
+    /// As [`copy`](Self::copy), of bytes.
+    #[inline]
+    pub(super) fn copy_bytes(&self, position: u64, bytes: &mut [u8]) {
+        let Some(slot) = self.at(position) else { return };
+        let (first, rest) = bytes.split_at_mut(bytes.len().min(SLOT_BYTES));
+        load_bytes(&slot.message.payload, first);
+        if !rest.is_empty() {
+            load_bytes(self.more(position), rest);
         }
     }
 
@@ -310,11 +366,15 @@ impl<'a> Slots<'a> {
         index: u64,
         wanted: &mut impl FnMut(&[u64]) -> bool,
     ) -> bool {
-        self.at(index).is_some_and(|slot| slot.is_about_to_carry(self.more(index), wanted))
+        self.at(index)
+            .zip(self.armed(index))
+            .is_some_and(|(slot, armed)| slot.is_about_to_carry(armed, self.more(index), wanted))
     }
 
     /// See [`Slot::may_carry`].
     pub(super) fn may_carry(&self, index: u64, wanted: &mut impl FnMut(&[u64]) -> bool) -> bool {
-        self.at(index).is_some_and(|slot| slot.may_carry(self.more(index), wanted))
+        self.at(index)
+            .zip(self.armed(index))
+            .is_some_and(|(slot, armed)| slot.may_carry(armed, self.more(index), wanted))
     }
 }

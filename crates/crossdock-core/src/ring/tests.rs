@@ -339,3 +339,27 @@ fn every_message_arrives_once_among_threads() {
     });
     assert_eq!(sums.iter().sum::<u64>(), MESSAGES * (MESSAGES + 1));
 }
+
+#[test]
+fn bytes_of_every_length_are_the_same_words_as_any_message() {
+    let memory = Memory::new(3);
+    let more: Vec<AtomicU64> = (0..3 * 17).map(|_| AtomicU64::new(u64::MAX)).collect();
+    let slots = memory.slots.arrays();
+    let ring = Ring::with_more(&memory.head, &memory.tail, slots, &more).unwrap();
+    for len in 0..=256_usize {
+        let record: Vec<u8> = (0..len).map(|index| index as u8 | 1).collect();
+        let claim = ring.claim(party(0)).unwrap();
+        let _ = ring.publish_bytes(claim, &record);
+        let message = ring.poll().unwrap().unwrap();
+        assert_eq!(message.len(), len.div_ceil(8));
+        let words = ring.read(&message);
+        let mut all = bytemuck::cast_slice::<u64, u8>(&words).to_vec();
+        assert_eq!(all.split_off(len), vec![0; len.next_multiple_of(8) - len], "padding is 0");
+        assert_eq!(all, record);
+        let mut copy = vec![0; len];
+        ring.copy_bytes(&message, &mut copy);
+        assert_eq!(copy, record);
+        assert!(ring.take_briefly(&message, party(1)));
+        let _ = ring.finish_brief(&message);
+    }
+}

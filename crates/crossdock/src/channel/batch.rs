@@ -6,10 +6,23 @@ use super::parcel::{Inbox, Parcel};
 use crate::error::Result;
 use crossdock_core::layout::Carrier;
 use crossdock_core::ring::{RecvBatch, SendBatch};
+use crossdock_core::signal::Signal;
 use std::vec;
 
 /// Messages that are sent or received in a row, before others are told.
 pub(super) const BATCH_MAX: usize = 32;
+
+#[inline]
+fn tell(others: &Signal, count: usize, own: &Signal, is_awaited: bool) {
+    match count {
+        0 => {}
+        1 => others.notify(),
+        _ => others.notify_all(),
+    }
+    if is_awaited {
+        own.notify_all();
+    }
+}
 
 impl Core {
     /// Sends messages for as long as there is room for them at once; the others stay. What cannot be sent for another
@@ -28,16 +41,7 @@ impl Core {
         {
             sent += 1;
         }
-        let is_awaited = batch.end();
-        let control = self.map.table.control;
-        match sent {
-            0 => {}
-            1 => control.not_empty.notify(),
-            _ => control.not_empty.notify_all(),
-        }
-        if is_awaited {
-            control.not_full.notify_all();
-        }
+        self.tell_sent(sent, batch.end());
         // Letting go of a handle may take a while.
         messages.by_ref().take(sent).for_each(drop);
     }
@@ -48,6 +52,11 @@ impl Core {
         batch: &mut SendBatch<'_, '_>,
         message: &M,
     ) -> bool {
+        if let Some(record) = message.record().filter(|_| self.is_of_records) {
+            let Ok(claim) = batch.claim() else { return false };
+            batch.publish_bytes(claim, record);
+            return true;
+        }
         let mut parcel = Parcel::default();
         if parcel.fill(message).and_then(|()| self.check_types(&parcel.arrays)).is_err() {
             return false;
@@ -85,15 +94,21 @@ impl Core {
                 inbox.open(|ticket, region| self.adopt(ticket, region)).and_then(|()| each(inbox));
             received += 1;
         }
-        let is_awaited = batch.end();
-        match received {
-            0 => {}
-            1 => self.map.table.control.not_full.notify(),
-            _ => self.map.table.control.not_full.notify_all(),
-        }
-        if is_awaited {
-            self.map.table.control.not_empty.notify_all();
-        }
+        self.tell_received(received, batch.end());
         outcome
+    }
+
+    /// Wakes receivers for so many messages that were sent, and senders if a slot `is_awaited`.
+    #[inline]
+    pub(super) fn tell_sent(&self, sent: usize, is_awaited: bool) {
+        let control = self.map.table.control;
+        tell(&control.not_empty, sent, &control.not_full, is_awaited);
+    }
+
+    /// Wakes senders for the room of so many messages, and receivers if a slot `is_awaited`.
+    #[inline]
+    pub(super) fn tell_received(&self, received: usize, is_awaited: bool) {
+        let control = self.map.table.control;
+        tell(&control.not_full, received, &control.not_empty, is_awaited);
     }
 }

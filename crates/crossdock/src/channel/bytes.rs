@@ -1,24 +1,19 @@
 //! The bytes of a message's records: written one after the other, carried in whole words.
 
+use arrayvec::ArrayVec;
 use crossdock_core::settings::RECORD_BYTES_MAX;
+use std::iter::repeat_n;
 
 const WORDS_MAX: usize = RECORD_BYTES_MAX.div_ceil(8);
 
 /// Bytes to append to, or to read from the first one on. Those of the last word that no record has are 0.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Bytes {
-    words: [u64; WORDS_MAX],
+    words: ArrayVec<u64, WORDS_MAX>,
     /// Bytes there are.
     len: usize,
     /// Bytes that were read.
     read: usize,
-}
-
-impl Default for Bytes {
-    #[inline]
-    fn default() -> Self {
-        Self { words: [0; WORDS_MAX], len: 0, read: 0 }
-    }
 }
 
 impl Bytes {
@@ -31,28 +26,35 @@ impl Bytes {
         len: usize,
         copy: impl FnOnce(&mut [u64]),
     ) -> Option<()> {
-        if words != len.div_ceil(8) {
+        if words != len.div_ceil(8) || words > WORDS_MAX {
             return None;
         }
-        copy(self.words.get_mut(..words)?);
         (self.len, self.read) = (len, 0);
+        self.words.clear();
+        self.words.extend(repeat_n(0, words));
+        copy(&mut self.words);
         Some(())
     }
 
     /// The words to send.
     #[inline]
     pub(super) fn words(&self) -> &[u64] {
-        &self.words[..self.len.div_ceil(8)]
+        &self.words
     }
 
     /// Adds bytes. What is beyond the greatest length of a record is left out: a message's type is
     /// checked to have no more.
     #[inline]
     pub(super) fn append(&mut self, bytes: &[u8]) {
+        let end = self.len + bytes.len();
+        if end > RECORD_BYTES_MAX {
+            return;
+        }
+        self.words.extend(repeat_n(0, end.div_ceil(8) - self.words.len()));
         let all: &mut [u8] = bytemuck::cast_slice_mut(&mut self.words);
-        if let Some(place) = all.get_mut(self.len..self.len + bytes.len()) {
+        if let Some(place) = all.get_mut(self.len..end) {
             place.copy_from_slice(bytes);
-            self.len += bytes.len();
+            self.len = end;
         }
     }
 

@@ -49,6 +49,8 @@ pub(crate) enum End {
 pub(crate) struct Core {
     pub(crate) member: &'static Member,
     pub(super) map: ChannelMap,
+    /// Whether messages have no arrays, and there is no limit of bytes.
+    pub(super) is_of_records: bool,
     /// Handles of this process: senders, receivers.
     handles: Mutex<[usize; 2]>,
     /// Handles with both ends that this process has ever had.
@@ -148,9 +150,11 @@ impl Core {
     ) -> Result<Arc<Self>> {
         let map = ChannelMap::new(named.file(), named.header.clone(), named.name())?;
         let inode = named.inode();
+        let Settings { arrays, is_varied, bytes_max, .. } = map.header.settings;
         let core = Self {
             member,
             map,
+            is_of_records: arrays == 0 && !is_varied && bytes_max == 0,
             handles: Mutex::new([0; 2]),
             #[cfg(feature = "process")]
             users: AtomicUsize::new(0),

@@ -172,6 +172,21 @@ pub(crate) mod sealed {
         fn unpack(inbox: &mut Inbox) -> Result<Self>
         where
             Self: Sized;
+
+        /// Its bytes, if it is a record and nothing else.
+        #[inline]
+        fn record(&self) -> Option<&[u8]> {
+            None
+        }
+
+        /// A record whose bytes `read` writes if they are there; `None` if it is anything else as well.
+        #[inline]
+        fn of_record(_read: impl FnOnce(&mut [u8]) -> bool) -> Option<Self>
+        where
+            Self: Sized,
+        {
+            None
+        }
     }
 }
 
@@ -297,6 +312,17 @@ impl<R: Record> sealed::Sealed for R {
     #[inline]
     fn unpack(inbox: &mut Inbox) -> Result<Self> {
         inbox.next_bytes(size_of::<R>()).map(bytemuck::pod_read_unaligned).ok_or_else(wrong_type)
+    }
+
+    #[inline]
+    fn record(&self) -> Option<&[u8]> {
+        Some(bytemuck::bytes_of(self))
+    }
+
+    #[inline]
+    fn of_record(read: impl FnOnce(&mut [u8]) -> bool) -> Option<Self> {
+        let mut record = R::zeroed();
+        read(bytemuck::bytes_of_mut(&mut record)).then_some(record)
     }
 }
 

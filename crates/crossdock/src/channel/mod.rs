@@ -47,6 +47,7 @@ mod ready;
 mod receiver;
 mod receiving;
 mod recent;
+mod records;
 mod sender;
 mod sending;
 mod waiting;

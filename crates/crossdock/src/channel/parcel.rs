@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use arrayvec::ArrayVec;
 use crossdock_core::Corrupt;
 use crossdock_core::element::DType;
-use crossdock_core::ring::Words;
+use crossdock_core::ring::{SHORT_WORDS, Words};
 use crossdock_core::settings::{ARRAYS_MAX, Parts, Settings};
 use crossdock_core::ticket::{NO_TICKET, Ticket};
 use std::sync::Arc;
@@ -45,7 +45,7 @@ impl<'m> Parcel<'m> {
     #[inline]
     pub(super) fn fill<M: Message>(&mut self, message: &'m M) -> Result<()> {
         message.pack(self)?;
-        if !self.words.is_empty() {
+        if !self.words.is_empty() && !self.records.words().is_empty() {
             // The type has been checked to have no more than fits.
             let _ = self.words.try_extend_from_slice(self.records.words());
         }
@@ -68,7 +68,11 @@ impl<'m> Parcel<'m> {
     #[inline]
     pub(crate) fn add_array(&mut self, ticket: &Ticket, lease: &'m Arc<Lease>) {
         let (words, used) = ticket.to_words();
-        self.words.extend(words.into_iter().take(used));
+        let _ = match words.first_chunk::<SHORT_WORDS>() {
+            // Of a length that is known here.
+            Some(words) if used == SHORT_WORDS => self.words.try_extend_from_slice(words),
+            _ => self.words.try_extend_from_slice(&words[..used]),
+        };
         let Ticket { is_sole, dtype, len_bytes, .. } = *ticket;
         self.arrays.push(Outgoing { lease, is_sole, dtype, len_bytes });
     }

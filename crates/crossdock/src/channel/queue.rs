@@ -79,11 +79,7 @@ impl Core {
             self.hand_over(&parcel.arrays);
         }
         let is_awaited = ring.publish(claim, parcel.words());
-        let control = self.map.table.control;
-        control.not_empty.notify();
-        if is_awaited {
-            control.not_full.notify_all();
-        }
+        self.tell_sent(1, is_awaited);
         Ok(())
     }
 
@@ -241,7 +237,7 @@ impl Core {
         if self.settings().arrays == 0 {
             let is_mine = ring.take_briefly(message, me);
             if is_mine {
-                self.tell(ring.finish_brief(message));
+                self.tell_received(1, ring.finish_brief(message));
             }
             return Ok(is_mine.then_some(None));
         }
@@ -381,16 +377,7 @@ impl Core {
     /// Is done with a taken message, and wakes whom that may concern.
     #[inline]
     fn finish(&self, ring: &Ring<'_>, message: &Message) {
-        self.tell(ring.finish(message));
-    }
-
-    /// Wakes a sender for the room of a message, and if its slot `is_awaited` the receivers.
-    #[inline]
-    fn tell(&self, is_awaited: bool) {
-        self.map.table.control.not_full.notify();
-        if is_awaited {
-            self.map.table.control.not_empty.notify_all();
-        }
+        self.tell_received(1, ring.finish(message));
     }
 
     pub(super) fn not_acknowledged(&self) -> Error {

@@ -116,6 +116,9 @@ impl<M: Message> Receiver<M> {
     ///
     /// [`TryRecvError`].
     pub fn try_recv(&self) -> Result<M, TryRecvError> {
+        if let Some(record) = self.record_at_once() {
+            return Ok(record);
+        }
         loop {
             let mut inbox = Inbox::default();
             let unsettled = self.try_take(&mut inbox)?;
@@ -135,8 +138,29 @@ impl<M: Message> Receiver<M> {
         self.recv_until(Some(Deadline::after(timeout)))
     }
 
+    /// A record, if one is there at once and nothing about it is unusual.
+    #[inline]
+    fn record_at_once(&self) -> Option<M> {
+        let record = M::of_record(|bytes| self.core.recv_record(bytes))?;
+        self.note_run();
+        Some(record)
+    }
+
+    /// Notes that a message was there at once.
+    #[inline]
+    fn note_run(&self) {
+        // Not written each time: threads may share the receiver's memory.
+        let run = self.run.load(Relaxed);
+        if run < STREAM_MIN {
+            self.run.store(run + 1, Relaxed);
+        }
+    }
+
     #[inline]
     fn recv_until(&self, deadline: Option<Deadline>) -> Result<M, RecvTimeoutError> {
+        if let Some(record) = self.record_at_once() {
+            return Ok(record);
+        }
         loop {
             let mut inbox = Inbox::default();
             let unsettled = self.take_until(&mut inbox, deadline)?;
@@ -179,7 +203,7 @@ impl<M: Message> Receiver<M> {
         let outcome = match self.core.try_recv(inbox) {
             Err(NotReceived::Empty) => self.wait(inbox, deadline),
             other => {
-                self.run.store(self.run.load(Relaxed).wrapping_add(1), Relaxed);
+                self.note_run();
                 other
             }
         };
@@ -222,6 +246,9 @@ impl<M: Message> Receiver<M> {
         let mut inbox = Inbox::default();
         while messages.len() < max {
             let wanted = max - messages.len();
+            if self.core.recv_records(wanted, &mut messages) > 0 {
+                continue;
+            }
             let each = |inbox: &mut Inbox| {
                 let message = M::unpack(inbox).map_err(|error| self.core.within(error))?;
                 messages.push(message);

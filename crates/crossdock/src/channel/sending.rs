@@ -10,6 +10,9 @@ use crossdock_sys::clock::Deadline;
 /// Sends a message if the channel has room.
 #[inline]
 pub(super) fn try_send<M: Message>(core: &Core, message: M) -> Result<(), TrySendError<M>> {
+    if message.record().is_some_and(|record| core.send_record(record)) {
+        return Ok(());
+    }
     match try_offer(core, &message) {
         Ok(()) => Ok(()),
         Err(NotSent::Full) => {
@@ -39,6 +42,9 @@ pub(super) fn send_until<M: Message>(
     message: M,
     deadline: Option<Deadline>,
 ) -> Result<(), SendTimeoutError<M>> {
+    if message.record().is_some_and(|record| core.send_record(record)) {
+        return Ok(());
+    }
     match offer_until(core, &message, deadline) {
         Ok(()) => Ok(()),
         Err(NotSent::Disconnected) => Err(SendTimeoutError::Disconnected(message)),

@@ -76,7 +76,7 @@ impl CollectionFile {
         frame.control.set_seed(random());
         let named = Named::publish(&member.namespace, None, draft, name)?;
         let header = named.header.clone();
-        Ok(Self::new(Backing::Named(Box::new(named)), &header, map, frame, label))
+        Self::new(Backing::Named(Box::new(named)), &header, map, frame, label)
     }
 
     /// Makes an empty map or list without a name.
@@ -94,7 +94,7 @@ impl CollectionFile {
         write_text(&file, wanted, &label)?;
         let (map, frame) = map(&file, &header, &label)?;
         frame.control.set_seed(random());
-        Ok(Self::new(Backing::Anonymous(file), &header, map, frame, label))
+        Self::new(Backing::Anonymous(file), &header, map, frame, label)
     }
 
     /// Opens a map or list that holds what is wanted.
@@ -116,8 +116,10 @@ impl CollectionFile {
             );
             return Err(Error::new(ErrorKind::WrongType, text).named(name));
         }
-        let (map, frame) = map(named.file(), &header, &label)?;
-        Ok(Self::new(Backing::Named(Box::new(named)), &header, map, frame, label))
+        let opened = map(named.file(), &header, &label).and_then(|(map, frame)| {
+            Self::new(Backing::Named(Box::new(named)), &header, map, frame, label)
+        });
+        opened.map_err(|error| error.named(name))
     }
 
     fn new(
@@ -126,8 +128,9 @@ impl CollectionFile {
         map: Mapping,
         frame: Frame<'static>,
         label: String,
-    ) -> Self {
-        Self {
+    ) -> Result<Self> {
+        let seed = frame.control.seed().map_err(|why| Error::corrupt(&label, why))?;
+        Ok(Self {
             backing,
             frame,
             known: AtomicU64::new(header.data_offset + header.len),
@@ -135,9 +138,9 @@ impl CollectionFile {
             data_offset: header.data_offset,
             label,
             kind: header.kind,
-            seed: frame.control.seed(),
+            seed,
             map,
-        }
+        })
     }
 
     pub(super) fn name(&self) -> Option<&str> {
@@ -180,13 +183,15 @@ impl CollectionFile {
         self.known.load(Ordering::Relaxed)
     }
 
-    /// Refuses a call from one of its own closures.
+    /// Refuses a call from one of its own closures, and one of a process that cannot be found dead: a child that was forked
+    /// and finds no place among the others.
     #[inline]
-    pub(super) fn check_outside(&self) -> Result<()> {
-        inside::check(self.id(), &self.label)
+    pub(super) fn check(&self) -> Result<()> {
+        inside::check(self)?;
+        Member::current().map(|_| ())
     }
 
-    /// A number that tells it from all others in this process.
+    /// A number that tells it from all others in this process, and is not 0.
     #[inline]
     pub(super) fn id(&self) -> u64 {
         self.seed[0]
@@ -195,7 +200,23 @@ impl CollectionFile {
     /// The error for what no correct process can have written.
     #[cold]
     pub(super) fn corrupt(&self, why: Corrupt) -> Error {
-        let error = Error::corrupt(&self.label, why);
+        self.named(Error::corrupt(&self.label, why))
+    }
+
+    /// The error for what a child would do that was forked by a closure.
+    #[cold]
+    pub(super) fn forked(&self) -> Error {
+        let text = format!(
+            "{} cannot be changed by a child that was forked by one of its closures: its parent has the lock \
+             (end the child in the closure, or fork outside of it)",
+            self.label
+        );
+        self.named(Error::new(ErrorKind::Forked, text))
+    }
+
+    /// An error, with the name if it has one.
+    #[cold]
+    pub(super) fn named(&self, error: Error) -> Error {
         match self.name() {
             Some(name) => error.named(name),
             None => error,
@@ -227,9 +248,8 @@ impl CollectionFile {
     /// Whether the file has `end` bytes by now.
     #[cold]
     fn look_for(&self, end: u64) -> Result<()> {
-        let now = file::status(self.file())
-            .map_err(|error| Error::os(format_args!("cannot look at {}", self.label), error))?
-            .len;
+        let cannot = |error| Error::os(format_args!("cannot look at {}", self.label), error);
+        let now = file::status(self.file()).map_err(|error| self.named(cannot(error)))?.len;
         if end > now {
             return Err(self.corrupt(Corrupt("it has more memory than its file")));
         }
@@ -267,10 +287,7 @@ impl CollectionFile {
                 Err(error) => {
                     let what = format!("more memory for {}", self.label);
                     let error = Member::current()?.namespace.no_space(&what, needed, error);
-                    return Err(match self.name() {
-                        Some(name) => error.named(name),
-                        None => error,
-                    });
+                    return Err(self.named(error));
                 }
             }
         }
@@ -284,7 +301,7 @@ impl CollectionFile {
             human(needed),
             human(self.bytes_max)
         );
-        Error::new(ErrorKind::LimitExceeded, text)
+        self.named(Error::new(ErrorKind::LimitExceeded, text))
     }
 
     #[cold]
@@ -295,7 +312,7 @@ impl CollectionFile {
             self.label,
             human(needed)
         );
-        Error::new(ErrorKind::LimitExceeded, text)
+        self.named(Error::new(ErrorKind::LimitExceeded, text))
     }
 
     /// The file has become longer: others can see it in the header.
@@ -314,11 +331,11 @@ fn label(kind: Kind, name: Option<&str>) -> String {
     }
 }
 
-/// Two numbers that nobody can guess, the first one not 0.
+/// Two numbers that nobody can guess.
 fn random() -> [u64; 2] {
     // What the standard library keys its own tables with.
     let number = || RandomState::new().hash_one(std::process::id());
-    [number() | 1, number()]
+    [number(), number()]
 }
 
 fn header(label: &str, wanted: &Wanted) -> Result<Header> {

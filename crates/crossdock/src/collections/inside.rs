@@ -1,5 +1,6 @@
 //! Which maps and lists this thread is inside of: whose locks it holds while it runs a closure.
 
+use super::file::CollectionFile;
 use crate::error::{Error, ErrorKind, Result};
 use std::cell::Cell;
 
@@ -19,33 +20,35 @@ pub(super) struct Inside {
 
 /// Refuses a call into a map or list from one of its closures.
 #[inline]
-pub(super) fn check(id: u64, label: &str) -> Result<()> {
+pub(super) fn check(file: &CollectionFile) -> Result<()> {
+    let id = file.id();
     let is_inside = INSIDE.with(|inside| {
         inside.iter().map(Cell::get).take_while(|inside| *inside != 0).any(|inside| inside == id)
     });
-    if is_inside { Err(refused(label)) } else { Ok(()) }
+    if is_inside { Err(refused(file)) } else { Ok(()) }
 }
 
 #[cold]
-fn refused(label: &str) -> Error {
+fn refused(file: &CollectionFile) -> Error {
     let text = format!(
-        "{label} is called from one of its own closures, which runs under its lock (do it behind the \
-         call that runs the closure)"
+        "{} is called from one of its own closures, which runs under its lock (do it behind the call that \
+         runs the closure)",
+        file.label
     );
-    Error::new(ErrorKind::Busy, text)
+    file.named(Error::new(ErrorKind::Busy, text))
 }
 
 impl Inside {
     /// A closure begins.
-    pub(super) fn enter(id: u64, label: &str) -> Result<Self> {
+    pub(super) fn enter(file: &CollectionFile) -> Result<Self> {
         let depth = INSIDE.with(|inside| {
             let depth = inside.iter().position(|inside| inside.get() == 0)?;
-            inside[depth].set(id);
+            inside[depth].set(file.id());
             Some(depth)
         });
         depth.map(|depth| Self { depth }).ok_or_else(|| {
-            let text = format!("a closure of {label} runs inside of {DEPTH_MAX} others");
-            Error::new(ErrorKind::LimitExceeded, text)
+            let text = format!("a closure of {} runs inside of {DEPTH_MAX} others", file.label);
+            file.named(Error::new(ErrorKind::LimitExceeded, text))
         })
     }
 }

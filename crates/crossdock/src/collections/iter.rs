@@ -25,7 +25,10 @@ impl<'a> Entries<'a> {
         Self { file, part, shard: 0, batch: Batch::default() }
     }
 
-    fn next<T>(&mut self, open: impl FnOnce(&str, &[u8], &[u8]) -> Result<T>) -> Option<Result<T>> {
+    fn next<T>(
+        &mut self,
+        open: impl FnOnce(&CollectionFile, &[u8], &[u8]) -> Result<T>,
+    ) -> Option<Result<T>> {
         while self.batch.len() == 0 {
             let shard = self.shard;
             if shard >= self.file.frame().shards().len() {
@@ -42,7 +45,7 @@ impl<'a> Entries<'a> {
             }
         }
         let (key, value) = self.batch.next()?;
-        Some(open(&self.file.label, key, value))
+        Some(open(self.file, key, value))
     }
 }
 
@@ -62,8 +65,7 @@ impl<K: DeserializeOwned, V: DeserializeOwned> Iterator for Iter<'_, K, V> {
     type Item = Result<(K, V)>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.entries
-            .next(|label, key, value| Ok((open(label, KEY, key)?, open(label, VALUE, value)?)))
+        self.entries.next(|file, key, value| Ok((open(file, KEY, key)?, open(file, VALUE, value)?)))
     }
 }
 
@@ -83,7 +85,7 @@ impl<K: DeserializeOwned> Iterator for Keys<'_, K> {
     type Item = Result<K>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.entries.next(|label, key, _| open(label, KEY, key))
+        self.entries.next(|file, key, _| open(file, KEY, key))
     }
 }
 
@@ -103,7 +105,7 @@ impl<V: DeserializeOwned> Iterator for Values<'_, V> {
     type Item = Result<V>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.entries.next(|label, _, value| open(label, VALUE, value))
+        self.entries.next(|file, _, value| open(file, VALUE, value))
     }
 }
 

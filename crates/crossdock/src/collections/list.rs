@@ -139,7 +139,7 @@ impl<T> SharedList<T> {
     ///
     /// # Errors
     ///
-    /// `Corrupt`; `Busy` in a closure of the same list.
+    /// `Corrupt` when it is not even known which memory the list has; `Busy` in a closure of the same list.
     pub fn clear(&self) -> Result<()> {
         self.file.write_anyway(0)?.clear()
     }
@@ -151,9 +151,12 @@ impl<T> SharedList<T> {
     /// As [`len`](Self::len).
     pub fn stats(&self) -> Result<CollectionStats> {
         let mut stats = CollectionStats::of(&self.file);
-        let (len, capacity) = self.file.read(0, |heap| Sequence::new(heap).len_and_capacity())?;
-        (stats.len, stats.capacity) = (len, capacity);
-        stats.add_memory(self.file.shard(0)?);
+        let shard = self.file.shard(0)?;
+        self.file.read(0, |heap| {
+            let (len, capacity) = Sequence::new(heap).len_and_capacity()?;
+            stats.add(len, capacity, shard);
+            Ok(())
+        })?;
         Ok(stats)
     }
 }
@@ -186,7 +189,8 @@ impl<T: Serialize + DeserializeOwned> SharedList<T> {
     ///
     /// # Errors
     ///
-    /// `Corrupt`, also when its bytes are no item of the type; `Busy` in a closure of the same list.
+    /// `Corrupt`, also when its bytes are no item of the type, which is gone then all the same; `Busy` in a closure of the
+    /// same list.
     pub fn pop(&self) -> Result<Option<T>> {
         let bytes = {
             let writer = self.file.write(0)?;
@@ -205,7 +209,7 @@ impl<T: Serialize + DeserializeOwned> SharedList<T> {
     ///
     /// # Errors
     ///
-    /// As [`pop`](Self::pop).
+    /// `Corrupt`, also when its bytes are no item of the type; `Busy` in a closure of the same list.
     #[inline]
     pub fn get(&self, index: usize) -> Result<Option<T>> {
         let bytes = self
@@ -243,7 +247,8 @@ impl<T: Serialize + DeserializeOwned> SharedList<T> {
     ///
     /// # Errors
     ///
-    /// As [`push`](Self::push), as it needs a little memory; `InvalidArgument` when there is no such item.
+    /// As [`push`](Self::push), as it needs a little memory; `InvalidArgument` when there is no such item; `Corrupt`, when its
+    /// bytes are no item of the type, and it is gone then all the same.
     pub fn remove(&self, index: usize) -> Result<T> {
         let bytes = {
             let writer = self.file.write(0)?;
@@ -253,7 +258,7 @@ impl<T: Serialize + DeserializeOwned> SharedList<T> {
             writer.change(|heap| Sequence::new(heap).remove(index))?;
             bytes.unwrap_or_default()
         };
-        open(&self.file.label, ITEM, &bytes)
+        open(&self.file, ITEM, &bytes)
     }
 
     /// Changes an item in one step, and returns what is there then.
@@ -262,7 +267,7 @@ impl<T: Serialize + DeserializeOwned> SharedList<T> {
     ///
     /// # Errors
     ///
-    /// As [`set`](Self::set).
+    /// As [`set`](Self::set), and as [`get`](Self::get); `Forked` in a child that `change` forks.
     ///
     /// # Panics
     ///
@@ -272,7 +277,7 @@ impl<T: Serialize + DeserializeOwned> SharedList<T> {
             self.check(index, writer.look(|heap| Sequence::new(heap).len())?)?;
             let bytes = writer
                 .look(|heap| Ok(Sequence::new(heap).get(index)?.map(|record| value_of(&record))))?;
-            let old = open(&self.file.label, ITEM, &bytes.unwrap_or_default())?;
+            let old = open(&self.file, ITEM, &bytes.unwrap_or_default())?;
             let new = change(old);
             let bytes = self.seal(&new)?;
             writer.change(|heap| Sequence::new(heap).set(index, &bytes))?;
@@ -289,16 +294,16 @@ impl<T: Serialize + DeserializeOwned> SharedList<T> {
         let batch = self.file.read(0, |heap| {
             Batch::copy(Sequence::new(heap).records(), Part::Value, self.file.known_bytes())
         })?;
-        Ok(Items { label: &self.file.label, batch, types: PhantomData })
+        Ok(Items { file: &self.file, batch, types: PhantomData })
     }
 
     fn seal(&self, item: &T) -> Result<Vec<u8>> {
-        seal(&self.file.label, ITEM, item)
+        seal(&self.file, ITEM, item)
     }
 
     #[inline]
     fn read_item(&self, bytes: Option<Vec<u8>>) -> Result<Option<T>> {
-        bytes.map(|bytes| open(&self.file.label, ITEM, &bytes)).transpose()
+        bytes.map(|bytes| open(&self.file, ITEM, &bytes)).transpose()
     }
 
     fn check(&self, index: usize, end: usize) -> Result<()> {
@@ -306,7 +311,7 @@ impl<T: Serialize + DeserializeOwned> SharedList<T> {
             return Ok(());
         }
         let text = format!("{} has no place {index}: there are {end}", self.file.label);
-        Err(Error::new(ErrorKind::InvalidArgument, text))
+        Err(self.file.named(Error::new(ErrorKind::InvalidArgument, text)))
     }
 }
 
@@ -331,7 +336,7 @@ impl<T> fmt::Debug for SharedList<T> {
 
 /// The items of a [`SharedList`]: [`SharedList::iter`].
 pub struct Items<'a, T> {
-    label: &'a str,
+    file: &'a CollectionFile,
     batch: Batch,
     types: PhantomData<fn() -> T>,
 }
@@ -341,7 +346,7 @@ impl<T: DeserializeOwned> Iterator for Items<'_, T> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let (_, bytes) = self.batch.next()?;
-        Some(open(self.label, ITEM, bytes))
+        Some(open(self.file, ITEM, bytes))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

@@ -154,13 +154,14 @@ impl<K, V> SharedMap<K, V> {
         Ok(self.len()? == 0)
     }
 
-    /// Removes all entries. Nobody sees some of them gone and others not; if this process is killed, some of them may be.
+    /// Removes all entries. Nobody sees some of them gone and others not. If this process is killed, those of the first shards
+    /// may be gone, and of each shard all or none.
     ///
     /// Nothing of what there is is looked at, so a map that is damaged is in order again.
     ///
     /// # Errors
     ///
-    /// `Corrupt`; `Busy` in a closure of the same map.
+    /// `Corrupt` when it is not even known which memory the map has; `Busy` in a closure of the same map.
     pub fn clear(&self) -> Result<()> {
         // Always in the same order: of two who clear, none waits for the other's second lock.
         let shards = 0..self.file.frame().shards().len();
@@ -176,10 +177,12 @@ impl<K, V> SharedMap<K, V> {
     pub fn stats(&self) -> Result<CollectionStats> {
         let mut stats = CollectionStats::of(&self.file);
         for index in 0..self.file.frame().shards().len() {
-            let load = self.file.read(index, |heap| Table::new(heap).load())?;
-            stats.len += load.entries as usize;
-            stats.capacity += load.slots as usize / 4 * 3;
-            stats.add_memory(self.file.shard(index)?);
+            let shard = self.file.shard(index)?;
+            self.file.read(index, |heap| {
+                let load = Table::new(heap).load()?;
+                stats.add(load.entries as usize, load.slots as usize / 4 * 3, shard);
+                Ok(())
+            })?;
         }
         Ok(stats)
     }
@@ -222,18 +225,13 @@ impl<K: Serialize, V: Serialize + DeserializeOwned> SharedMap<K, V> {
     /// # Errors
     ///
     /// As [`get`](Self::get); `NoSpace` when there is no memory, `LimitExceeded` for a value of more than 1 MiB (its numbers
-    /// belong into an [`Array`](crate::Array)) or a map that may not grow further. Then nothing has changed.
+    /// belong into an [`Array`](crate::Array)) or a map that may not grow further. Then nothing has changed. `Corrupt`, when
+    /// the bytes of the value that it had are none of the type, and it has the new one then all the same.
     pub fn insert<Q: Serialize + ?Sized>(&self, key: &Q, value: &V) -> Result<Option<V>>
     where
         K: Borrow<Q>,
     {
-        let sealed = self.seal_key(key)?;
-        let value = self.seal_value(value)?;
-        let writer = self.file.write(sealed.shard)?;
-        let old = writer.look(|heap| sealed.value(heap))?;
-        sealed.put(&writer, &value)?;
-        drop(writer);
-        self.open_value(old)
+        self.put(key, value, |_| true)
     }
 
     /// Gives a key a value if it has none; else returns the one that it has, and changes nothing.
@@ -245,11 +243,21 @@ impl<K: Serialize, V: Serialize + DeserializeOwned> SharedMap<K, V> {
     where
         K: Borrow<Q>,
     {
+        self.put(key, value, |is_there| !is_there)
+    }
+
+    /// Gives a key a value if that is wanted, which may depend on whether it has one; the one that it had.
+    fn put<Q: Serialize + ?Sized>(
+        &self,
+        key: &Q,
+        value: &V,
+        is_wanted: impl FnOnce(bool) -> bool,
+    ) -> Result<Option<V>> {
         let sealed = self.seal_key(key)?;
         let value = self.seal_value(value)?;
         let writer = self.file.write(sealed.shard)?;
         let old = writer.look(|heap| sealed.value(heap))?;
-        if old.is_none() {
+        if is_wanted(old.is_some()) {
             sealed.put(&writer, &value)?;
         }
         drop(writer);
@@ -260,7 +268,7 @@ impl<K: Serialize, V: Serialize + DeserializeOwned> SharedMap<K, V> {
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get).
+    /// As [`get`](Self::get). If the bytes of the value are none of the type, the key is gone all the same.
     pub fn remove<Q: Serialize + ?Sized>(&self, key: &Q) -> Result<Option<V>>
     where
         K: Borrow<Q>,
@@ -282,7 +290,7 @@ impl<K: Serialize, V: Serialize + DeserializeOwned> SharedMap<K, V> {
     ///
     /// # Errors
     ///
-    /// As [`insert`](Self::insert).
+    /// As [`get`](Self::get) and [`insert`](Self::insert), and nothing has changed; `Forked` in a child that `change` forks.
     ///
     /// # Panics
     ///
@@ -328,7 +336,7 @@ impl<K: Serialize, V: Serialize + DeserializeOwned> SharedMap<K, V> {
     ///
     /// # Errors
     ///
-    /// As [`insert`](Self::insert).
+    /// As [`update`](Self::update).
     ///
     /// # Panics
     ///
@@ -403,7 +411,8 @@ impl<K: Serialize, V: Serialize + DeserializeOwned> SharedMap<K, V> {
         Ok(Ok(()))
     }
 
-    /// Inserts entries, one after the other.
+    /// Inserts entries, one after the other: others see those that are there already, and if this process is killed, those
+    /// stay.
     ///
     /// # Errors
     ///
@@ -421,18 +430,18 @@ impl<K: Serialize, V: Serialize + DeserializeOwned> SharedMap<K, V> {
     }
 
     fn seal_key<Q: Serialize + ?Sized>(&self, key: &Q) -> Result<SealedKey> {
-        let bytes = seal(&self.file.label, KEY, key)?;
+        let bytes = seal(&self.file, KEY, key)?;
         let hash = hash(self.file.seed, &bytes);
         Ok(SealedKey { shard: self.file.frame().shard_of(hash), hash, bytes })
     }
 
     fn seal_value(&self, value: &V) -> Result<Vec<u8>> {
-        seal(&self.file.label, VALUE, value)
+        seal(&self.file, VALUE, value)
     }
 
     #[inline]
     fn open_value(&self, bytes: Option<Vec<u8>>) -> Result<Option<V>> {
-        bytes.map(|bytes| open(&self.file.label, VALUE, &bytes)).transpose()
+        bytes.map(|bytes| open(&self.file, VALUE, &bytes)).transpose()
     }
 }
 
@@ -457,17 +466,18 @@ impl<K: Serialize + DeserializeOwned, V: Serialize + DeserializeOwned> SharedMap
         Values::new(Entries::new(&self.file, Part::Value))
     }
 
-    /// Removes the entries that `keep` does not want to keep, shard by shard.
+    /// Removes the entries that `keep` does not want to keep, one after the other, shard by shard. Others see no shard while it
+    /// is at it, and some shards before and others after. If this process is killed, what it has removed stays removed.
     ///
     /// `keep` runs while a shard is locked ([what that means](crate::collections#closures)).
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get); the entries that were looked at before have been removed.
+    /// As [`get`](Self::get), `Forked` in a child that `keep` forks; what was not wanted before has been removed.
     ///
     /// # Panics
     ///
-    /// When `keep` does.
+    /// When `keep` does. What it did not want before has been removed.
     pub fn retain(&self, mut keep: impl FnMut(&K, &V) -> bool) -> Result<()> {
         for shard in 0..self.file.frame().shards().len() {
             self.file.write(shard)?.run(|writer| {
@@ -477,8 +487,7 @@ impl<K: Serialize + DeserializeOwned, V: Serialize + DeserializeOwned> SharedMap
                     Batch::copy(Table::new(heap).records(), Part::Both, bytes_max)
                 })?;
                 while let Some((key, value)) = batch.next() {
-                    let label = &self.file.label;
-                    if !keep(&open(label, KEY, key)?, &open(label, VALUE, value)?) {
+                    if !keep(&open(&self.file, KEY, key)?, &open(&self.file, VALUE, value)?) {
                         let hash = hash(self.file.seed, key);
                         writer.look(|heap| Table::new(heap).remove(hash, key))?;
                     }

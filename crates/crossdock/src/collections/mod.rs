@@ -24,7 +24,21 @@
 //!
 //! It may be killed at any instruction. Then what it was doing has happened or has not, nothing else has changed, and no
 //! memory is lost. Whoever next needs the part that it was changing waits up to 25 ms until it is found dead, and puts the
-//! bookkeeping of that part in order.
+//! bookkeeping of that part in order. Of a call that makes many changes (`SharedMap`'s `extend`, `retain` and `clear`) the
+//! first ones have happened then.
+//!
+//! # When a process forks
+//!
+//! The child goes on with the maps and lists of its parent: it becomes another process among those that use them, or gets
+//! the error that says why it cannot, such as [`TooManyPeers`](crate::ErrorKind::TooManyPeers). A child that is forked by a
+//! closure does not have the lock under which the closure runs. If it goes on behind the closure, the call changes nothing
+//! there and is an error ([`Forked`](crate::ErrorKind::Forked)).
+//!
+//! # When bytes are damaged
+//!
+//! What another process wrote where it must not is an error ([`Corrupt`](crate::ErrorKind::Corrupt)) or another value, and
+//! never a crash. Who changes a part whose bookkeeping is damaged makes it anew. What holds an entry or an item stays
+//! damaged until that, or all, is removed: `clear` looks at nothing.
 //!
 //! # Memory
 //!
@@ -37,7 +51,7 @@
 //! The closures of `update`, `get_or_insert_with` and `retain` run while a part of the map, or the list, is locked. So they
 //! should be short. A call that one of them makes into the same map or list is an error
 //! ([`ErrorKind::Busy`](crate::ErrorKind::Busy)), not a deadlock. Two maps whose closures call each other can wait for each
-//! other for ever, as two locks can. A closure that panics changes nothing.
+//! other for ever, as two locks can. A closure that panics changes nothing; what `retain` has removed before stays removed.
 
 mod batch;
 mod bytes;
@@ -79,9 +93,12 @@ impl CollectionStats {
         Self { len: 0, capacity: 0, used_bytes: 0, reserved_bytes: 0, bytes_max }
     }
 
-    fn add_memory(&mut self, shard: &Shard) {
+    /// Adds what a shard has, whose lock the caller holds. The numbers may be wild.
+    fn add(&mut self, len: usize, capacity: usize, shard: &Shard) {
         let (held, taken, _) = shard.bytes();
-        self.used_bytes += taken;
-        self.reserved_bytes += held;
+        self.len = self.len.saturating_add(len);
+        self.capacity = self.capacity.saturating_add(capacity);
+        self.used_bytes = self.used_bytes.saturating_add(taken);
+        self.reserved_bytes = self.reserved_bytes.saturating_add(held);
     }
 }

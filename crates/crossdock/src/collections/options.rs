@@ -70,7 +70,8 @@ impl CollectionOptions {
     ///
     /// # Errors
     ///
-    /// As [`SharedMap::create`]; `InvalidArgument` for options that cannot be.
+    /// As [`SharedMap::create`]; `InvalidArgument` for options that cannot be; `LimitExceeded` when tables for so many
+    /// entries take more than the map can have.
     pub fn create_map<K, V>(self, name: &str) -> Result<SharedMap<K, V>> {
         let file = CollectionFile::create(name, &self.map::<K, V>()?)?;
         SharedMap::new(file).with_room(self.capacity)
@@ -80,7 +81,7 @@ impl CollectionOptions {
     ///
     /// # Errors
     ///
-    /// As [`SharedMap::open_or_create`]; `InvalidArgument` for options that cannot be.
+    /// As [`SharedMap::open_or_create`] and [`create_map`](Self::create_map). A map that is there stays as it was made.
     pub fn open_or_create_map<K, V>(self, name: &str) -> Result<SharedMap<K, V>> {
         open_or(|| SharedMap::open(name), || self.create_map(name))
     }
@@ -89,7 +90,7 @@ impl CollectionOptions {
     ///
     /// # Errors
     ///
-    /// As [`SharedMap::anonymous`]; `InvalidArgument` for options that cannot be.
+    /// As [`SharedMap::anonymous`]; `InvalidArgument` and `LimitExceeded` as [`create_map`](Self::create_map).
     pub fn anonymous_map<K, V>(self) -> Result<SharedMap<K, V>> {
         let file = CollectionFile::anonymous(&self.map::<K, V>()?)?;
         SharedMap::new(file).with_room(self.capacity)

@@ -2,7 +2,7 @@
 
 use super::file::CollectionFile;
 use super::inside::Inside;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crossdock_core::Corrupt;
 use crossdock_core::collection::heap::{Extent, Heap};
 use crossdock_core::collection::segments::{PAGE_BYTES, SEGMENTS_PER_SHARD};
@@ -11,6 +11,7 @@ use crossdock_core::collection::table::Table;
 use crossdock_core::collection::{Fault, Shard};
 use crossdock_core::header::Kind;
 use crossdock_core::sync::RwLockWriteGuard;
+use crossdock_sys::fork;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 /// How often a lock can be found poisoned in a row, each time by another death.
@@ -28,7 +29,7 @@ impl CollectionFile {
         index: usize,
         look: impl FnOnce(Heap<'_>) -> Result<R, Corrupt>,
     ) -> Result<R> {
-        self.check_outside()?;
+        self.check()?;
         let shard = self.shard(index)?;
         let Ok(_guard) = shard.lock.read() else { return self.read_repaired(index, look) };
         look(self.heap(index)?).map_err(|why| self.corrupt(why))
@@ -53,12 +54,12 @@ impl CollectionFile {
     /// Locks a shard, which is in order then.
     #[inline]
     pub(super) fn write(&self, index: usize) -> Result<Writer<'_>> {
-        self.check_outside()?;
+        self.check()?;
         let shard = self.shard(index)?;
         match shard.lock.write() {
-            Ok(guard) => Ok(Writer { file: self, shard, index, _guard: guard }),
+            Ok(guard) => Ok(Writer::new(self, shard, index, guard)),
             Err(poisoned) => {
-                let writer = Writer { file: self, shard, index, _guard: poisoned.into_inner() };
+                let writer = Writer::new(self, shard, index, poisoned.into_inner());
                 writer.repair()?;
                 Ok(writer)
             }
@@ -67,10 +68,10 @@ impl CollectionFile {
 
     /// Locks a shard, in whatever state it is.
     pub(super) fn write_anyway(&self, index: usize) -> Result<Writer<'_>> {
-        self.check_outside()?;
+        self.check()?;
         let shard = self.shard(index)?;
         let guard = shard.lock.write().unwrap_or_else(|poisoned| poisoned.into_inner());
-        Ok(Writer { file: self, shard, index, _guard: guard })
+        Ok(Writer::new(self, shard, index, guard))
     }
 }
 
@@ -79,26 +80,59 @@ pub(super) struct Writer<'a> {
     file: &'a CollectionFile,
     shard: &'a Shard,
     index: usize,
+    /// In another generation this is a copy, in a child that was forked by a closure, and the lock is the parent's.
+    generation: u64,
     _guard: RwLockWriteGuard<'a, ()>,
 }
 
 impl<'a> Writer<'a> {
-    /// Looks at the shard.
-    pub(super) fn look<R>(&self, look: impl FnOnce(Heap<'a>) -> Result<R, Corrupt>) -> Result<R> {
-        look(self.file.heap(self.index)?).map_err(|why| self.file.corrupt(why))
+    #[inline]
+    fn new(
+        file: &'a CollectionFile,
+        shard: &'a Shard,
+        index: usize,
+        guard: RwLockWriteGuard<'a, ()>,
+    ) -> Self {
+        Self { file, shard, index, generation: fork::generation(), _guard: guard }
     }
 
-    /// Makes a change, again if there was no room for it.
+    /// The memory of the shard.
+    #[inline]
+    fn heap(&self) -> Result<Heap<'a>> {
+        if self.generation != fork::generation() {
+            return Err(self.file.forked());
+        }
+        match self.file.heap(self.index) {
+            // How far it goes is bookkeeping as well.
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                self.tidy()?;
+                self.file.heap(self.index)
+            }
+            other => other,
+        }
+    }
+
+    /// Looks at the shard.
+    pub(super) fn look<R>(&self, look: impl FnOnce(Heap<'a>) -> Result<R, Corrupt>) -> Result<R> {
+        look(self.heap()?).map_err(|why| self.file.corrupt(why))
+    }
+
+    /// Makes a change, again if there was no room for it or the bookkeeping was damaged.
     pub(super) fn change<R>(
         &self,
         mut change: impl FnMut(Heap<'a>) -> Result<R, Fault>,
     ) -> Result<R> {
         let mut is_tidy = false;
         for _ in 0..REQUESTS_MAX {
-            match change(self.file.heap(self.index)?) {
+            match change(self.heap()?) {
                 Ok(done) => return Ok(done),
-                Err(Fault::Corrupt(why)) => return Err(self.file.corrupt(why)),
                 Err(Fault::Room(bytes)) => self.make_room(bytes, &mut is_tidy)?,
+                Err(Fault::Corrupt(why)) if is_tidy => return Err(self.file.corrupt(why)),
+                // If what can be reached is in order, so is all else now.
+                Err(Fault::Corrupt(_)) => {
+                    is_tidy = true;
+                    self.tidy()?;
+                }
             }
         }
         Err(self.file.corrupt(Corrupt("its free memory")))
@@ -107,7 +141,7 @@ impl<'a> Writer<'a> {
     /// Runs a closure of the user, who is told if it calls back. If it panics, that is not a reason to distrust the shard:
     /// nothing has been changed yet.
     pub(super) fn run<R>(self, closure: impl FnOnce(&Self) -> Result<R>) -> Result<R> {
-        let inside = Inside::enter(self.file.id(), &self.file.label)?;
+        let inside = Inside::enter(self.file)?;
         let outcome = catch_unwind(AssertUnwindSafe(|| closure(&self)));
         drop(inside);
         // Before the panic goes on: it must not be seen by the guard.
@@ -119,9 +153,6 @@ impl<'a> Writer<'a> {
     #[cold]
     fn repair(&self) -> Result<()> {
         self.tidy()?;
-        if self.file.kind == Kind::Map {
-            self.look(|heap| Table::new(heap).recount())?;
-        }
         self.shard.lock.clear_poison();
         Ok(())
     }
@@ -138,7 +169,7 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Puts the free memory together.
+    /// Makes the bookkeeping anew from what can be reached, which puts the free memory together.
     #[cold]
     fn tidy(&self) -> Result<()> {
         let heap = self.all_of_it()?;
@@ -148,7 +179,8 @@ impl<'a> Writer<'a> {
         };
         let refilled = extents.and_then(|mut extents| {
             extents.sort_unstable();
-            heap.refill(&extents)
+            heap.refill(&extents)?;
+            if self.file.kind == Kind::Map { Table::new(heap).recount() } else { Ok(()) }
         });
         refilled.map_err(|why| self.file.corrupt(why))
     }
@@ -186,6 +218,7 @@ impl<'a> Writer<'a> {
         let wanted = bytes.max(step.min(STEP_BYTES_MAX.max(least))).max(PAGE_BYTES);
         let (start, end) = self.file.grow(self.index, bytes, wanted)?;
         let heap = self.file.heap_up_to(self.index, end)?;
-        heap.add(start, end).map_err(|why| self.file.corrupt(why))
+        // The segment is this shard's by now, so it is found when the bookkeeping is made anew.
+        heap.add(start, end).or_else(|_| self.tidy())
     }
 }

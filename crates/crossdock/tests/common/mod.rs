@@ -3,6 +3,11 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot set up its processes has failed")]
 
+pub(crate) mod numbers;
+#[cfg(feature = "process")]
+pub(crate) mod processes;
+pub(crate) mod space;
+
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -20,6 +25,16 @@ static COUNT: AtomicU32 = AtomicU32::new(0);
 /// A name that no other test, in any process, uses.
 pub(crate) fn unique(stem: &str) -> String {
     format!("test-{stem}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Says what was not tested.
+#[allow(
+    clippy::explicit_write,
+    reason = "the runner keeps what a test that passes prints by `eprintln`"
+)]
+pub(crate) fn skip(why: &str) {
+    let name = std::thread::current().name().unwrap_or_default().to_owned();
+    writeln!(std::io::stderr(), "skipped: {name}: {why}").unwrap();
 }
 
 /// A directory of names for the processes of one test, gone at its end.

@@ -2,10 +2,10 @@
 //! meant to send, from the first message on.
 
 use super::Play;
-use super::traffic::{HOUSES, IN_VAIN, NAME, VICTIMS, audit, check_order, keep, make};
+use super::traffic::{HOUSES, IN_VAIN, NAME, VICTIMS, audit, check_order, keep, make, send_asleep};
 use crate::library::board::{Actor, Done, LEN, Phase, Wrong, element, wrong};
 use crate::library::case::{Case, Sleeper};
-use crossdock::channel::{Message, Receiver, RecvError, RecvTimeoutError, SendError, Sender};
+use crossdock::channel::{Message, Receiver, RecvError, RecvTimeoutError, Sender};
 use crossdock::{Array, ArrayMut};
 use std::ops::Range;
 
@@ -301,18 +301,7 @@ fn sleeps_at_full(a: Actor) -> Done {
     a.ready();
     a.await_phase(Phase::Sleep);
     send_many(a, &tx, HOUSES, 1)?;
-    let id = a.next_id(HOUSES);
-    let message = make(id)?;
-    a.fall_asleep();
-    // If the victim has made no room, the house is told that nobody is left.
-    match tx.send(message) {
-        Ok(()) => {
-            a.sending(id);
-            a.sent(id);
-        }
-        Err(SendError::Disconnected(_)) => {}
-        Err(error) => return Err(error.into()),
-    }
+    send_asleep(a, &tx)?;
     a.go_on();
     a.await_go();
     after_receivers(a, tx)

@@ -3,11 +3,11 @@
 use super::Play;
 use super::traffic::{
     HOUSES, NAME, OTHERS, Parcel, SLOTS, after_receivers, after_senders, keep, make, post, recv,
-    send, settle,
+    send, send_asleep, settle,
 };
 use crate::library::board::{Actor, Done, Phase};
 use crate::library::case::{Case, Sleeper};
-use crossdock::channel::{Receiver, SendError, Sender};
+use crossdock::channel::{Receiver, Sender};
 use crossdock::{Array, ArrayMut};
 
 type Unique = ArrayMut<u64>;
@@ -117,18 +117,7 @@ fn sleeps_to_send(a: Actor) -> Done {
     a.ready();
     a.await_phase(Phase::Sleep);
     send(a, &tx, HOUSES)?;
-    let id = a.next_id(HOUSES);
-    let message = make(id)?;
-    a.fall_asleep();
-    // If the victim has made no room, the house is told that nobody is left.
-    match tx.send(message) {
-        Ok(()) => {
-            a.sending(id);
-            a.sent(id);
-        }
-        Err(SendError::Disconnected(_)) => {}
-        Err(error) => return Err(error.into()),
-    }
+    send_asleep(a, &tx)?;
     a.go_on();
     a.await_go();
     after_receivers(a, tx)

@@ -2,7 +2,7 @@
 
 use crate::library::board::{Actor, Done, LEN, Phase, Wrong, element, wrong};
 use crate::library::ground::{files, names};
-use crossdock::channel::{ArrayMessage, Receiver, RecvError, RecvTimeoutError, Sender};
+use crossdock::channel::{ArrayMessage, Receiver, RecvError, RecvTimeoutError, SendError, Sender};
 use crossdock::{Array, ArrayMut, arena, registry};
 use std::collections::BTreeSet;
 use std::ops::{Deref, Range};
@@ -53,6 +53,22 @@ pub(super) fn post<M: Parcel>(actor: Actor, tx: &Sender<M>, id: usize, message: 
 pub(super) fn send<M: Parcel>(actor: Actor, tx: &Sender<M>, ids: Range<usize>) -> Done {
     let id = actor.next_id(ids);
     post(actor, tx, id, make(id)?)
+}
+
+/// Falls asleep until there is room for one more message. If nobody makes any, the house is told that nobody is left.
+pub(super) fn send_asleep(actor: Actor, tx: &Sender<ArrayMut<u64>>) -> Done {
+    let id = actor.next_id(HOUSES);
+    let message = make(id)?;
+    actor.fall_asleep();
+    match tx.send(message) {
+        Ok(()) => {
+            actor.sending(id);
+            actor.sent(id);
+            Ok(())
+        }
+        Err(SendError::Disconnected(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Receives a message; an error if there is nobody left to send one.
