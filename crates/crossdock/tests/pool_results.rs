@@ -127,6 +127,8 @@ fn a_callback_of_a_task_that_always_kills_its_worker_may_try_it_again() {
         tx.send((kind, seen.try_recv().unwrap())).unwrap();
     });
     assert_eq!(rx.recv_timeout(PATIENCE).unwrap(), (ErrorKind::Died, true));
+    // The callback has let go of the pool then.
+    assert_eq!(future.result().unwrap_err().kind(), ErrorKind::Died);
 }
 
 #[test]
@@ -142,6 +144,8 @@ fn a_task_that_a_callback_waits_for_has_its_limit() {
         tx.send(late.result().unwrap_err().kind()).unwrap();
     });
     assert_eq!(rx.recv_timeout(PATIENCE).unwrap(), ErrorKind::TimedOut);
+    // The callback has let go of the pool then.
+    assert_eq!(future.result().unwrap(), 4);
 }
 
 #[test]
