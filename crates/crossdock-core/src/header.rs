@@ -48,7 +48,7 @@ pub const FLAGS_OFFSET: usize = 48;
 /// Flag: the name outlives its users.
 pub const PERSISTENT: u64 = 1;
 /// The version that this build writes, and the only one it reads.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// Every value lies at a multiple of this, or of its own alignment if that is greater.
 pub const VALUE_ALIGNMENT: u64 = 64;
 /// Bytes of text that describes a type; a longer one is cut.
